@@ -1,0 +1,54 @@
+"""The view plan of a container: its destinations and the sources behind them.
+
+Made by the engine from a container's mount points, with the links of the image already followed; read by `fs`. Pure
+values: opening the sources is the business of `fs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["PlannedMount", "Sharing", "ViewPlan"]
+
+
+class Sharing(Enum):
+    """Who else may change what lies in a source."""
+
+    SHARED = "shared"
+    """A volume or a bind: other views and the host."""
+    PRIVATE = "private"
+    """The container's own tree or tmpfs: this view only."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMount:
+    """One mount of a view.
+
+    Attributes:
+        destination: components of the path in the view; empty for the private tree at its root.
+        source: host path of the directory or file, absolute.
+        source_fd: descriptor of the source (O_PATH or directory) that the plan's receiver owns and closes, or -1 to
+            open `source`. Detached mounts have no path.
+        readonly: writing below gives EROFS.
+        inode_tag: distinguishes inode numbers of a source that has its own number space; 0 leaves them as they are
+            where the source lies on the state root's file system.
+        label: what `views` shows: volume name, bind path, `rootfs`, `tmpfs`.
+    """
+
+    destination: tuple[bytes, ...]
+    source: bytes
+    source_fd: int = -1
+    readonly: bool = False
+    sharing: Sharing = Sharing.SHARED
+    inode_tag: int = 0
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPlan:
+    """All mounts of one container's view, the private tree first."""
+
+    container: str
+    name: str
+    mounts: tuple[PlannedMount, ...]
