@@ -1,0 +1,1 @@
+"""Images: unpacking archives, and the private trees that containers get of them."""
