@@ -1,0 +1,71 @@
+"""The engine: all use cases on one state root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from volfuse.core.ports import Clock, Ids
+from volfuse.engine.archive import Archive
+from volfuse.engine.containers import Containers
+from volfuse.engine.create import Creator
+from volfuse.engine.events import EventLog
+from volfuse.engine.images import Images
+from volfuse.engine.ports import ImageBuilder, PrivateTrees, Store, ViewBinder
+from volfuse.engine.state import StateRoot
+from volfuse.engine.views import Views
+from volfuse.engine.volumes import Volumes
+from volfuse.fs.table import ViewTable
+
+__all__ = ["Engine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The use cases, by what they are about. Safe to call from any thread."""
+
+    root: Path
+    images: Images
+    containers: Containers
+    volumes: Volumes
+    events: EventLog
+    views: Views
+    archive: Archive
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        *,
+        store: Store,
+        builder: ImageBuilder,
+        trees: PrivateTrees,
+        table: ViewTable,
+        binder: ViewBinder,
+        views_directory: Path,
+        clock: Clock,
+        ids: Ids,
+    ) -> Engine:
+        """Bring the state root in order after the last run, and put the use cases together.
+
+        The views are not attached yet (`views.attach_all`): that is for when a transport can serve them.
+        """
+        state = StateRoot(root, store, ids)
+        state.prepare()
+        state.recover()
+        events = EventLog()
+        volumes = Volumes(state, store, events, clock, ids)
+        images = Images(state, store, builder, events, clock)
+        views = Views(state, store, trees, table, binder, views_directory)
+        containers = Containers(
+            state=state,
+            store=store,
+            images=images,
+            volumes=volumes,
+            views=views,
+            creator=Creator(state, store, volumes, trees, clock, ids),
+            events=events,
+            clock=clock,
+            ids=ids,
+        )
+        return cls(root, images, containers, volumes, events, views, Archive(table, containers))

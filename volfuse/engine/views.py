@@ -1,0 +1,258 @@
+"""The views of containers: what each shows from where, and where the user has mounted them.
+
+A view exists from a container's creation to its removal. Here a container's mount points become a view plan: links of
+the image on the way to a destination are followed, private trees and tmpfs are opened. Serving it is for `fs` and
+the transport.
+"""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from volfuse.core.model import Container, MountPoint, MountType
+from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
+from volfuse.core.wire import TmpfsOptions
+from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
+from volfuse.engine.rootpath import follow
+from volfuse.engine.state import StateRoot
+from volfuse.errors import Conflict, InvalidSpec, NotFound, Unavailable
+from volfuse.fs.table import ViewTable
+
+__all__ = ["MountReport", "ViewReport", "Views"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MountReport:
+    """One mount of a view, and which other containers share its source."""
+
+    destination: str
+    source: str
+    type: str
+    label: str
+    rw: bool
+    shared_with: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReport:
+    """A view as `volfuse views` shows it."""
+
+    container: str
+    id: str
+    path: str
+    transport: str
+    mounts: list[MountReport]
+
+
+class Views:
+    """The views that are served, and the places where the user mounted them."""
+
+    def __init__(
+        self, state: StateRoot, store: Store, trees: PrivateTrees, table: ViewTable, binder: ViewBinder, directory: Path
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._trees = trees
+        self._table = table
+        self._binder = binder
+        self._directory = directory
+        self._binding = threading.Lock()  # held during each mount and umount
+        self._bound: dict[str, BoundMount] = {}  # by directory, those that are mounted; guarded by _binding
+        self.transport = ""
+
+    def attach_all(self) -> None:
+        """Show the views of all containers; one that cannot be shown is logged and left out."""
+        for container in self._store.containers():
+            self.attach(container)
+
+    def attach(self, container: Container) -> None:
+        """Show a container's view. A failure is logged: the container stays, and can be removed."""
+        try:
+            self._table.attach(self._plan(container))
+        except (OSError, Unavailable):
+            _log.exception("cannot show the view of container %s", container.name)
+
+    def detach(self, container: Container) -> None:
+        """Take a removed container's view away, also from where the user mounted it."""
+        with self._binding:
+            for bound in self._bound_of(container):
+                self._unbind(bound)
+        self._table.detach(container.name)
+
+    def rename(self, container: Container, new_name: str) -> None:
+        """Show a container's view under another name, also where the user mounted it."""
+        self._table.rename(container.name, new_name)
+        with self._binding:
+            for bound in self._bound_of(container):
+                self._unbind(bound)
+                self._bind(bound, new_name)
+
+    def _bound_of(self, container: Container) -> builtins.list[BoundMount]:
+        return [bound for bound in self._bound.values() if bound.container == container.id]
+
+    def _plan(self, container: Container) -> ViewPlan:
+        root_fd = self._trees.open(self._state.container_dir(container.id), self._state.image_rootfs(container.image))
+        mounts = [
+            PlannedMount(
+                destination=(),
+                source=os.fsencode(self._state.container_dir(container.id) / "rootfs"),
+                source_fd=root_fd,
+                readonly=container.host_config.readonly_rootfs,
+                sharing=Sharing.PRIVATE,
+                inode_tag=container.serial,
+                label="rootfs",
+            )
+        ]
+        try:
+            for number, mount in enumerate(container.mounts):
+                destination = follow(root_fd, os.fsencode(mount.destination))
+                mounts.append(self._planned(container, number, mount, destination))
+        except BaseException:
+            for planned in mounts:
+                if planned.source_fd >= 0:
+                    os.close(planned.source_fd)
+            raise
+        return ViewPlan(container.id, container.name, tuple(mounts))
+
+    def _planned(
+        self, container: Container, number: int, mount: MountPoint, destination: tuple[bytes, ...]
+    ) -> PlannedMount:
+        if mount.type is not MountType.TMPFS:
+            source = Path(mount.source, mount.subpath)
+            return PlannedMount(destination, os.fsencode(source), readonly=not mount.rw, label=_label(mount))
+        directory = self._state.container_dir(container.id) / "tmpfs" / str(number)
+        options = mount.tmpfs or TmpfsOptions()
+        return PlannedMount(
+            destination,
+            os.fsencode(directory),
+            source_fd=self._open_tmpfs(options, directory),
+            readonly=not mount.rw,
+            sharing=Sharing.PRIVATE,
+            label="tmpfs",
+        )
+
+    def _open_tmpfs(self, options: TmpfsOptions, directory: Path) -> int:
+        """Open a tmpfs, or a directory in its stead where none can be mounted."""
+        try:
+            return self._trees.open_tmpfs(options)
+        except Unavailable as exc:
+            _log.info("a directory stands in for a tmpfs: %s", exc)
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        directory.chmod(options.mode or 0o1777)
+        return os.open(directory, os.O_PATH | os.O_DIRECTORY)
+
+    def list(self) -> builtins.list[ViewReport]:
+        """Return what each view shows, oldest container first."""
+        containers = self._store.containers()
+        return [
+            ViewReport(
+                container=container.name,
+                id=container.id,
+                path=str(self._directory / container.name),
+                transport=self.transport,
+                mounts=[_report(mount, container, containers) for mount in container.mounts],
+            )
+            for container in containers
+        ]
+
+    def mounts(self) -> builtins.list[BoundMount]:
+        """Return what the user mounted outside of the directory of views, by directory."""
+        with self._binding:
+            return sorted(self._bound.values(), key=lambda bound: bound.directory)
+
+    def mount(self, container: Container | None, directory: str, *, read_only: bool) -> None:
+        """Mount a view (or, with `None`, the directory of all views) at a directory of the user's.
+
+        Raises:
+            InvalidSpec: it is no absolute path of a directory, or lies among the views.
+            Conflict: a view is mounted there.
+            OSError: the system refuses.
+        """
+        path = Path(directory)
+        if not path.is_absolute():
+            raise InvalidSpec(f"mount at {directory}: the path must be absolute")
+        if path.resolve().is_relative_to(self._directory):
+            raise InvalidSpec(f"mount at {directory}: it lies among the views")
+        if not path.is_dir():
+            raise InvalidSpec(f"mount at {directory}: there is no such directory")
+        bound = BoundMount(str(path.resolve()), container.id if container else None, read_only)
+        with self._binding:
+            if bound.directory in self._bound:
+                raise Conflict(f"mount at {directory}: a view is mounted there")
+            self._remember(bound)  # before the mount: a kill in between must not leave one that nobody knows
+            try:
+                self._bind(bound, container.name if container else "")
+            except BaseException:
+                self._forget(bound)
+                raise
+
+    def umount(self, directory: str) -> None:
+        """Take a mount away that `mount` made.
+
+        Raises:
+            NotFound: no view is mounted there.
+        """
+        with self._binding:
+            bound = self._bound.get(directory) or self._bound.get(str(Path(directory).resolve()))
+            if bound is None:
+                raise NotFound(f"umount {directory}: no view is mounted there")
+            self._unbind(bound)
+            self._forget(bound)
+
+    def bind_all(self) -> None:
+        """Mount again what was mounted when the last daemon ended; what cannot be mounted is logged and forgotten."""
+        names = {c.id: c.name for c in self._store.containers()}
+        with self._binding:
+            for bound in self._store.bound():
+                try:
+                    self._binder.unbind(bound.directory)
+                    self._bind(bound, names[bound.container] if bound.container else "")
+                except OSError:
+                    _log.exception("cannot mount a view at %s again", bound.directory)
+                    self._forget(bound)
+
+    def unbind_all(self) -> None:
+        """Take all those mounts away, and remember them for the next start."""
+        with self._binding:
+            for bound in list(self._bound.values()):
+                self._unbind(bound)
+
+    def _bind(self, bound: BoundMount, view: str) -> None:
+        self._binder.bind(view, bound.directory, read_only=bound.read_only)
+        self._bound[bound.directory] = bound
+
+    def _unbind(self, bound: BoundMount) -> None:
+        self._binder.unbind(bound.directory)
+        del self._bound[bound.directory]
+
+    def _remember(self, bound: BoundMount) -> None:
+        with self._state.change() as change:
+            change.rows.put_bound(bound)
+
+    def _forget(self, bound: BoundMount) -> None:
+        with self._state.change() as change:
+            change.rows.delete_bound(bound.directory)
+
+
+def _label(mount: MountPoint) -> str:
+    return mount.name or mount.source
+
+
+def _report(mount: MountPoint, owner: Container, containers: Iterable[Container]) -> MountReport:
+    """Describe a mount; containers that mount the same source share it."""
+    sharers = [
+        other.name
+        for other in containers
+        if other.id != owner.id and mount.source and any(m.source == mount.source for m in other.mounts)
+    ]
+    return MountReport(mount.destination, mount.source, mount.type.value, _label(mount), mount.rw, sharers)
