@@ -1,6 +1,6 @@
 """openat2(2): open a path relative to a directory without leaving it.
 
-Source: include/uapi/linux/openat2.h (Linux 5.6). Where the kernel or a seccomp filter lacks the call, the path is walked
+Source: include/uapi/linux/openat2.h. Where the kernel or a seccomp filter lacks the call, the path is walked
 one component at a time; that serves `BENEATH | NO_SYMLINKS`, which is all that volfuse asks for.
 """
 
