@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import msgspec
 
 from volfuse.core.events import Event, EventType
-from volfuse.core.filters import Filters, container_matches
+from volfuse.core.filters import Filters, select_containers
 from volfuse.core.ids import ContainerId, VolumeName, check_container_name
 from volfuse.core.model import Container, Status
 from volfuse.core.names import suggest_name
 from volfuse.core.ports import Clock, Ids
 from volfuse.core.references import removed_with
+from volfuse.core.timestamps import until
 from volfuse.core.wire import CreateRequest
 from volfuse.engine.create import Creator
 from volfuse.engine.events import EventLog
@@ -140,12 +141,8 @@ class Containers:
             all: also those that do not run; a filter for a status or a limit means so too.
             limit: at most so many of the newest, whatever their state; 0 for no limit.
         """
-        everything = self._store.containers()[::-1]
-        if not all and not limit and not filters.narrows_status():
-            everything = [c for c in everything if c.state.status in (Status.RUNNING, Status.PAUSED)]
-        tags = self._store.tags()
-        found = [c for c in everything if container_matches(c, filters, everything=everything, tags=tags)]
-        return found[:limit] if limit > 0 else found
+        ancestors = self._images.named(filters.get("ancestor"))
+        return select_containers(self._store.containers(), filters, all=all, limit=limit, ancestors=ancestors)
 
     def rename(self, reference: str, new_name: str) -> None:
         """Give a container another name; its view moves along.
@@ -205,21 +202,27 @@ class Containers:
     def _remove(self, container: Container, *, volumes: bool) -> builtins.list[VolumeName]:
         candidates = sorted(container.volumes) if volumes else []
         with self._volumes.locks.hold(candidates):
-            users = {name: self._store.users(name) for name in candidates}
-            gone = removed_with(container, users) if volumes else []
+            others = [c for c in self._store.containers() if c.id != container.id]
+            gone = sorted(removed_with(container, others)) if volumes else []
             with self._state.change() as change:
                 change.rows.delete_container(container.id)
                 change.discard(self._state.container_dir(container.id))
                 for name in gone:
                     self._volumes.delete(change, name)
             self._views.detach(container)
-        return list(gone)
+        return gone
 
     def prune(self, filters: Filters) -> tuple[builtins.list[ContainerId], int]:
-        """Remove the containers that do not run; return their ids and the bytes won. Volumes stay."""
+        """Remove the containers that do not run; return their ids and the bytes won. Volumes stay.
+
+        Args:
+            filters: `label`, `label!` and `until`.
+        """
         removed, reclaimed = [], 0
+        until_ns = until(filters, self._clock.now_ns())
         for container in self.list(all=True, filters=filters):
-            if container.state.status in (Status.CREATED, Status.EXITED, Status.DEAD):
+            ended = container.state.status in (Status.CREATED, Status.EXITED, Status.DEAD)
+            if ended and (until_ns is None or container.created_ns < until_ns):
                 size, _ = self.size(container)
                 self.remove(container.id)
                 removed.append(container.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from volfuse.core.ids import ImageId, short_id
 from volfuse.core.model import Container, Image
 from volfuse.core.ports import Clock
 from volfuse.core.reference import parse_reference
+from volfuse.core.timestamps import until
 from volfuse.engine.events import EventLog
 from volfuse.engine.ports import BuiltImage, ImageBuilder, Store
 from volfuse.engine.state import Change, StateRoot
-from volfuse.errors import Conflict, NotFound
+from volfuse.errors import Conflict, InvalidSpec, NotFound
 
 __all__ = ["ImageSummary", "Images"]
 
@@ -134,9 +136,25 @@ class Images:
     def list(self, *, all: bool, filters: Filters) -> builtins.list[ImageSummary]:  # noqa: ARG002
         """Return the images that pass the filters, newest first; `all` changes nothing: there are no parents."""
         users = _count(c.image for c in self._store.containers())
-        summaries = [ImageSummary(i, self.references(i), users.get(i.id, 0)) for i in self._store.images()]
-        found = [s for s in summaries if image_matches(s.image, s.references, filters)]
+        before = [self.get(name).created_ns for name in filters.get("before")]
+        if (until_ns := until(filters, self._clock.now_ns())) is not None:
+            before.append(until_ns)
+        since = [self.get(name).created_ns for name in filters.get("since")]
+        found = []
+        for image in self._store.images():
+            references = self.references(image)
+            window = {"before_ns": min(before, default=None), "since_ns": max(since, default=None)}
+            if image_matches(image, references, filters, **window):
+                found.append(ImageSummary(image, references, users.get(image.id, 0)))
         return sorted(found, key=lambda s: (-s.image.created_ns, s.image.id))
+
+    def named(self, names: Iterable[str]) -> set[ImageId]:
+        """Return the ids of the images that these names mean; a name that means none is left out."""
+        found = set()
+        for name in names:
+            with contextlib.suppress(NotFound, InvalidSpec):
+                found.add(self.get(name).id)
+        return found
 
     def tag(self, name: str, repo: str, tag: str) -> None:
         """Give an image one more reference."""

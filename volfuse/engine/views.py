@@ -115,7 +115,8 @@ class Views:
         try:
             for number, mount in enumerate(container.mounts):
                 destination = follow(root_fd, os.fsencode(mount.destination))
-                mounts.append(self._planned(container, number, mount, destination))
+                if destination:  # `-v /` may be asked for, and means nothing
+                    mounts.append(self._planned(container, number, mount, destination))
         except BaseException:
             for planned in mounts:
                 if planned.source_fd >= 0:
