@@ -15,7 +15,7 @@ from volfuse.engine.ports import ImageBuilder, PrivateTrees, Store, ViewBinder
 from volfuse.engine.state import StateRoot
 from volfuse.engine.views import Views
 from volfuse.engine.volumes import Volumes
-from volfuse.fs.table import ViewTable
+from volfuse.fs.viewtable import ViewTable
 
 __all__ = ["Engine"]
 

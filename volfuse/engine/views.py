@@ -8,6 +8,7 @@ the transport.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import logging
 import os
 import shutil
@@ -23,7 +24,7 @@ from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
 from volfuse.errors import Conflict, InvalidSpec, NotFound, Unavailable
-from volfuse.fs.table import ViewTable
+from volfuse.fs.viewtable import ViewTable
 
 __all__ = ["MountReport", "ViewReport", "Views"]
 
@@ -86,11 +87,13 @@ class Views:
         with self._binding:
             for bound in self._bound_of(container):
                 self._unbind(bound)
-        self._table.detach(container.name)
+        with contextlib.suppress(NotFound):  # it could not be shown
+            self._table.detach(container.name)
 
     def rename(self, container: Container, new_name: str) -> None:
         """Show a container's view under another name, also where the user mounted it."""
-        self._table.rename(container.name, new_name)
+        with contextlib.suppress(NotFound):  # it could not be shown
+            self._table.rename(container.name, new_name)
         with self._binding:
             for bound in self._bound_of(container):
                 self._unbind(bound)
