@@ -1,0 +1,59 @@
+"""Lock, notices to the service manager, stale mounts, doctor."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from volfuse.daemon.doctor import Condition, examine
+from volfuse.daemon.lock import RootInUse, lock_root
+from volfuse.daemon.notify import notify
+from volfuse.daemon.stalemounts import fuse_mounts_below
+
+MOUNTINFO = [
+    b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
+    b"40 22 0:40 / /r/views rw,nosuid shared:20 master:3 - fuse.volfuse volfuse rw,user_id=0",
+    b"41 40 0:41 / /r/views/c\\0401 rw - fuse volfuse rw",
+    b"42 22 0:42 / /r/viewsx rw - fuse volfuse rw",
+    b"43 22 0:43 / /r/views/tmp rw - tmpfs tmpfs rw",
+]
+
+
+def test_one_daemon_a_root(tmp_path):
+    with lock_root(tmp_path), pytest.raises(RootInUse, match=f"process id {os.getpid()}"), lock_root(tmp_path):
+        pass
+    with lock_root(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("abstract", [True, False])
+def test_notices_reach_the_service_manager(tmp_path, monkeypatch, abstract):
+    name = f"@volfuse-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(name.replace("@", "\0", 1))
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        notify("READY=1")
+        assert manager.recv(64) == b"READY=1"
+
+
+def test_without_a_service_manager_nothing_is_sent(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("READY=1")
+
+
+def test_only_fuse_mounts_at_or_below_the_directory_are_stale():
+    assert list(fuse_mounts_below(b"/r/views", MOUNTINFO)) == [b"/r/views", b"/r/views/c 1"]
+
+
+def test_doctor_leaves_nothing_and_gives_advice_for_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    root = tmp_path / "not" / "yet"
+    findings = examine(root)
+    assert os.listdir(tmp_path) == []
+    assert len({f.capability for f in findings}) == len(findings)
+    assert all(f.advice for f in findings if f.state is not Condition.OK)
+    bwrap = next(f for f in findings if f.capability == "bubblewrap")
+    assert bwrap.state is Condition.DEGRADED
+    assert set(bwrap.to_json()) == {"Capability", "State", "Detail", "Advice"}

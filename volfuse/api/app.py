@@ -1,0 +1,80 @@
+"""The application: all routes, with and without a version, and the server on a listening socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from volfuse.api.archive import ArchiveRoutes
+from volfuse.api.containers import ContainerRoutes
+from volfuse.api.errors import error_middleware
+from volfuse.api.events import EventRoutes
+from volfuse.api.images import ImageRoutes
+from volfuse.api.replies import add_headers
+from volfuse.api.route import RouteGroup
+from volfuse.api.streams import BODY_BUFFER_BYTES
+from volfuse.api.system import SystemRoutes
+from volfuse.api.unsupported import UnsupportedRoutes
+from volfuse.api.versioning import PREFIX, version_middleware
+from volfuse.api.views import Doctor, ViewRoutes
+from volfuse.api.volumes import VolumeRoutes
+from volfuse.api.workers import Workers
+from volfuse.engine.engine import Engine
+
+__all__ = ["build_app", "serve"]
+
+_JSON_BYTES = 8 * 1024 * 1024
+"""The longest JSON body; archives are streams and have no limit."""
+
+_LINE_BYTES = 64 * 1024
+"""The longest request line: filters and `changes` are part of it."""
+
+_GRACE_S = 5.0
+"""How long requests may go on after the daemon was told to end."""
+
+
+def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Application:
+    """Return the application that serves an engine."""
+    app = web.Application(middlewares=[error_middleware, version_middleware], client_max_size=_JSON_BYTES)
+    app.on_response_prepare.append(add_headers)
+    groups: Sequence[RouteGroup] = (
+        SystemRoutes(engine, workers),
+        EventRoutes(engine.events),
+        VolumeRoutes(engine.volumes, workers),
+        ImageRoutes(engine.images, workers),
+        ContainerRoutes(engine, workers),
+        ArchiveRoutes(engine.archive, workers),
+        ViewRoutes(engine.views, engine.containers, doctor, workers),
+        UnsupportedRoutes(),
+    )
+    for group in groups:
+        for route in group.routes():
+            app.router.add_route(route.method, route.path, route.handler)
+            app.router.add_route(route.method, PREFIX + route.path, route.handler)
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve on a listening socket, which is closed at the end, until the block ends.
+
+    At the end no new requests are taken; those under way get a few seconds, then they are cancelled. Requests are
+    cancelled too when their client goes away.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_GRACE_S,
+        read_bufsize=BODY_BUFFER_BYTES,
+        max_line_size=_LINE_BYTES,
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""The daemon: puts the parts together and keeps them for as long as it runs."""
