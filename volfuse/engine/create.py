@@ -172,7 +172,7 @@ class _Build:
         new = mount.name in self._missing
         data = self._volumes / mount.name / "_data" if new else self._state.volume_data(mount.name)
         target = data / mount.subpath
-        if not target.is_dir() or target.is_symlink() or any(os.scandir(target)):
+        if not target.is_dir() or target.is_symlink() or os.listdir(target):
             return None
         if new:
             return target
