@@ -1,0 +1,149 @@
+"""A daemon made of canned replies, on a unix socket: both `volfuse` and `docker` can talk to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+__all__ = ["FakeDaemon", "Reply", "Request", "error", "serve"]
+
+_HEADERS = {"Api-Version": "1.51", "Ostype": "linux", "Docker-Experimental": "false", "Server": "Docker/28.5.2 (linux)"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent; `path` has no version prefix."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 a decoded body
+        """The body decoded."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer: a JSON value, raw bytes, or chunks."""
+
+    body: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    chunks: list[bytes] | None = None
+
+
+Answer = Reply | Callable[[Request], Reply]
+
+
+def error(status: int, message: str) -> Reply:
+    """Return the daemon's error object."""
+    return Reply({"message": message}, status)
+
+
+@dataclass
+class FakeDaemon:
+    """Routes (`GET /containers/json`) with their answers, and the requests that came."""
+
+    socket: str
+    routes: dict[str, Answer] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+
+    def answer(self, request: Request) -> Reply:
+        """Record the request and find its reply."""
+        self.requests.append(request)
+        answer = self.routes.get(f"{request.method} {request.path}")
+        if answer is None:
+            return error(404, "page not found")
+        return answer(request) if callable(answer) else answer
+
+    def sent(self, route: str) -> list[Request]:
+        """Return the requests that came for a route."""
+        return [r for r in self.requests if f"{r.method} {r.path}" == route]
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    fake: FakeDaemon
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay silent."""
+
+    def _serve(self) -> None:
+        url = urlsplit(self.path)
+        path = unquote(re.sub(r"^/v1\.\d+", "", url.path))
+        headers = {k.lower(): v for k, v in self.headers.items()}
+        request = Request(self.command, path, parse_qs(url.query, keep_blank_values=True), self._body(), headers)
+        if path == "/_ping":
+            self._send(Reply(b"OK"))
+            return
+        self._send(self.server.fake.answer(request))
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = _serve  # noqa: N815 the names that http.server asks for
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        body = (
+            reply.body
+            if isinstance(reply.body, bytes)
+            else b""
+            if reply.body is None
+            else json.dumps(reply.body).encode()
+        )
+        kind = "text/plain" if isinstance(reply.body, bytes) else "application/json"
+        for name, value in ({"Content-Type": kind} | _HEADERS | reply.headers).items():
+            self.send_header(name, value)
+        if reply.chunks is not None:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for chunk in reply.chunks:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        if reply.status not in (204, 304):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@contextmanager
+def serve(path: Path) -> Iterator[FakeDaemon]:
+    """Serve on a socket until the block ends."""
+    fake = FakeDaemon(str(path))
+    with _Server(str(path), _Handler) as server:
+        server.fake = fake
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield fake
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,1 @@
+"""The `volfuse` command: a client of the daemon's API with Docker's verbs."""
