@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from volfuse.sys.libc import LIBC, failed
 
-__all__ = ["RecordLock", "flock", "get_record_lock", "set_record_lock"]
+__all__ = ["RawFlock", "RecordLock", "flock", "get_record_lock", "set_record_lock"]
 
 # include/uapi/asm-generic/fcntl.h
 _F_OFD_GETLK = 36
@@ -38,7 +38,9 @@ class RecordLock(NamedTuple):
     pid: int = 0
 
 
-class _Flock(ctypes.Structure):
+class RawFlock(ctypes.Structure):
+    """struct flock with 64-bit offsets."""
+
     _fields_ = (
         ("l_type", ctypes.c_short),
         ("l_whence", ctypes.c_short),
@@ -55,14 +57,14 @@ def set_record_lock(fd: int, lock: RecordLock, *, wait: bool) -> None:
         OSError: EAGAIN if another holds it and `wait` is false, EINTR if a signal ended the wait, EBADF if `fd` is not
             open for what the lock protects.
     """
-    raw = _Flock(lock.kind, _SEEK_SET, lock.start, lock.length, 0)
+    raw = RawFlock(lock.kind, _SEEK_SET, lock.start, lock.length, 0)
     if _FCNTL(fd, _F_OFD_SETLKW if wait else _F_OFD_SETLK, ctypes.byref(raw)) != 0:
         raise failed()
 
 
 def get_record_lock(fd: int, lock: RecordLock) -> RecordLock:
     """Return a lock that stands in the way of `lock`, or `lock` with kind F_UNLCK."""
-    raw = _Flock(lock.kind, _SEEK_SET, lock.start, lock.length, 0)
+    raw = RawFlock(lock.kind, _SEEK_SET, lock.start, lock.length, 0)
     if _FCNTL(fd, _F_OFD_GETLK, ctypes.byref(raw)) != 0:
         raise failed()
     return RecordLock(raw.l_type, raw.l_start, raw.l_len, raw.l_pid)

@@ -1,0 +1,187 @@
+"""The portable transport: libfuse 2 by way of fusepy.
+
+It serves where /dev/fuse cannot be opened straight or the kernel is old. libfuse gives every path an inode of its own;
+what that costs is listed in docs/fusepy-limits.md. Nothing is cached but data of private files.
+
+libfuse runs in a thread of ours and starts more as requests come. Those threads have umask 0; the rest of the process
+keeps its own. Options and why:
+
+- `default_permissions`: the kernel checks rights, by the attributes we give it.
+- `allow_other`: programs of any user live in containers. Others than root may say so only if fuse.conf allows it.
+- all timeouts 0: a change by another view or the host is seen by the next system call.
+- `intr`: a program that is interrupted while it waits for a lock stops waiting.
+- `nosuid,nodev` stay, as libfuse sets them: on the host a view must not hand out root or devices. A container's
+  own bind mount of its view can lift that where the runner wants it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import threading
+import time
+
+from volfuse.errors import Conflict, Unavailable
+from volfuse.fs.viewtable import ViewTable
+from volfuse.sys.mount import MNT_DETACH, umount2
+from volfuse.sys.mountinfo import mount_at
+from volfuse.sys.threadfs import own_umask
+from volfuse.transport.fusepy_library import functions, library, mount
+from volfuse.transport.fusepy_operations import FusepyOperations
+
+__all__ = ["FusepyTransport"]
+
+_log = logging.getLogger(__name__)
+
+_START_DEADLINE_S = 10.0
+_STOP_DEADLINE_S = 10.0
+_KICK_INTERVAL_S = 0.02
+_WAKE = signal.SIGUSR1
+"""What `intr` uses; libfuse gives it an empty handler, so that it only ends system calls."""
+
+_OPTIONS = (
+    "fsname=volfuse,subtype=volfuse,default_permissions,use_ino,big_writes,intr,"
+    "attr_timeout=0,entry_timeout=0,negative_timeout=0,ac_attr_timeout=0"
+)
+
+
+class FusepyTransport:
+    """Serves a table of views through libfuse 2.
+
+    Attributes:
+        operations: what answers; for counters.
+    """
+
+    name = "fusepy"
+
+    def __init__(self, table: ViewTable, reason: str = "") -> None:
+        self.reason = reason
+        self.operations = FusepyOperations(table)
+        self._mountpoint = b""
+        self._thread: threading.Thread | None = None
+        self._session: int | None = None
+        self._error: Exception | None = None
+
+    def start(self, mountpoint: bytes) -> None:
+        """Mount on an existing directory and wait until requests are answered.
+
+        Raises:
+            Conflict: something else is mounted there.
+            Unavailable: libfuse cannot mount here; it has said why on stderr.
+        """
+        self._mountpoint = os.path.realpath(mountpoint)
+        detach_stale(self._mountpoint)
+        self._thread = threading.Thread(target=self._serve, name="fuse", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + _START_DEADLINE_S
+        while not self.operations.ready.wait(_KICK_INTERVAL_S):
+            if self._error is not None:
+                self._thread.join()
+                raise self._error
+            if time.monotonic() > deadline:
+                self.stop()
+                raise Unavailable(f"mount {os.fsdecode(self._mountpoint)}: the kernel did not answer")
+
+    def stop(self) -> None:
+        """Unmount, detaching the mount if it is in use, and close every handle."""
+        thread = self._thread
+        if thread is None:
+            return
+        busy = thread.is_alive() and not self._unmount()
+        deadline = time.monotonic() + _STOP_DEADLINE_S
+        while thread.is_alive() and time.monotonic() < deadline:
+            self._kick(busy)
+            thread.join(_KICK_INTERVAL_S)
+        if thread.is_alive():
+            _log.error("fusepy: requests are still under way after %.0f s, left behind", _STOP_DEADLINE_S)
+            return
+        self._thread = None
+        left = self.operations.close_all()
+        if left:
+            _log.info("fusepy: closed %d handles that were open at unmount", left)
+
+    def _unmount(self) -> bool:
+        """Take the mount away; return whether nothing used it any more."""
+        if os.geteuid() != 0:
+            return _fusermount(self._mountpoint)
+        try:
+            umount2(self._mountpoint)
+        except OSError as exc:
+            if exc.errno == errno.EINVAL:  # somebody else unmounted it
+                return True
+            umount2(self._mountpoint, MNT_DETACH)
+            return False
+        return True
+
+    def _kick(self, busy: bool) -> None:
+        """End waits for locks; if the mount is still in use, end the session too, and its users get ENOTCONN."""
+        thread = self._thread
+        if thread is None or self._session is None:
+            return
+        for ident in list(self.operations.locks.waiting):
+            signal.pthread_kill(ident, _WAKE)
+        if busy and thread.ident is not None:
+            library.fuse_exit(self._session)
+            signal.pthread_kill(thread.ident, _WAKE)
+
+    def _serve(self) -> None:
+        try:
+            own_umask(0)
+            self._run()
+        except Exception as exc:  # noqa: BLE001 (the thread's edge: `start` raises it)
+            self._error = exc
+
+    def _run(self) -> None:
+        operations, kept = functions(self.operations.callbacks())
+        operations.flag_nullpath_ok = 1
+        operations.flag_nopath = 1
+        operations.flag_utime_omit_ok = 1
+        session = mount(self._mountpoint, _options(), operations)
+        if session is None:
+            raise Unavailable(f"mount {os.fsdecode(self._mountpoint)}: libfuse cannot mount here")
+        self._session = session
+        library.fuse_loop_mt(session)
+        self._session = None
+        library.fuse_destroy(session)
+        del kept
+
+
+def detach_stale(mountpoint: bytes) -> None:
+    """Detach what a daemon that was killed has left mounted (it answers ENOTCONN).
+
+    Raises:
+        Conflict: what is mounted there is alive, or not ours.
+    """
+    while (found := mount_at(mountpoint)) is not None:
+        try:
+            os.stat(mountpoint)
+        except OSError as exc:
+            if exc.errno != errno.ENOTCONN or found.fs_type != b"fuse.volfuse":
+                raise
+        else:
+            raise Conflict(f"{os.fsdecode(mountpoint)}: something is mounted there already")
+        if os.geteuid() == 0:
+            umount2(mountpoint, MNT_DETACH)
+        elif not _fusermount(mountpoint):
+            raise Conflict(f"{os.fsdecode(mountpoint)}: a stale mount cannot be detached")
+
+
+def _options() -> str:
+    return _OPTIONS + ",allow_other" if os.geteuid() == 0 or _user_allow_other() else _OPTIONS
+
+
+def _user_allow_other() -> bool:
+    try:
+        with open("/etc/fuse.conf", encoding="utf-8") as file:
+            return any(line.strip() == "user_allow_other" for line in file)
+    except OSError:
+        return False
+
+
+def _fusermount(mountpoint: bytes) -> bool:
+    """Unmount as an ordinary user; return whether it was not in use."""
+    return os.spawnlp(os.P_WAIT, "fusermount", "fusermount", "-u", "-q", os.fsdecode(mountpoint)) == 0 or (
+        os.spawnlp(os.P_WAIT, "fusermount", "fusermount", "-u", "-q", "-z", os.fsdecode(mountpoint)) != 0
+    )
