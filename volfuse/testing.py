@@ -45,6 +45,7 @@ class DaemonProcess:
         root: Path,
         *arguments: str,
         socket_path: Path | None = None,
+        views: Path | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         """Say what to start.
@@ -53,11 +54,12 @@ class DaemonProcess:
             root: state root; made if it is missing.
             arguments: more options of `volfused`.
             socket_path: ROOT/volfuse.sock if not given. Clients of Docker take at most 107 bytes.
+            views: where the views are mounted, ROOT/views if not given.
             environ: variables besides the test's own.
         """
         self.root = root
         self.socket = socket_path or root / "volfuse.sock"
-        self.views = root / "views"
+        self.views = views or root / "views"
         self.log_path = root / "volfused.log"
         self._arguments = arguments
         self._environ = dict(environ or {})
@@ -72,6 +74,11 @@ class DaemonProcess:
     def pid(self) -> int:
         """Process id of the running daemon."""
         return self._running().pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
 
     @property
     def log(self) -> str:
@@ -90,7 +97,8 @@ class DaemonProcess:
             notices.bind(f"\0{name}")
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "volfuse.daemon", "--root", str(self.root), "--socket", str(self.socket)),
+                    *(sys.executable, "-m", "volfuse.daemon"),
+                    *("--root", str(self.root), "--socket", str(self.socket), "--views", str(self.views)),
                     *self._arguments,
                 ],
                 stdin=subprocess.DEVNULL,

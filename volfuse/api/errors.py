@@ -57,11 +57,18 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except (errors.VolfuseError, web.HTTPException) as exc:
         return error_reply(exc)
-    except (StreamAborted, ClientConnectionResetError):  # nobody is left to be answered
-        raise
+    except (StreamAborted, ClientConnectionResetError):
+        return _cut_off(request)
     except Exception as exc:  # noqa: BLE001 - the boundary of a request
         _log.error("request failed", method=request.method, path=request.path, exc_info=exc)
         return error_reply(exc)
+
+
+def _cut_off(request: web.Request) -> web.Response:
+    """Cut the connection, so that the client does not take what it got for the whole; what is returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
 
 
 def _describe_os_error(error: OSError) -> str:

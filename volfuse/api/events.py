@@ -45,35 +45,33 @@ class EventRoutes:
         loop = asyncio.get_running_loop()
         with self._events.subscribe(lambda: _wake(loop, news), since_ns=since_ns) as subscription:
             response = await start_stream(request)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds_until(until_ns)):
-                    await _follow(response, subscription, news, wanted, until_ns)
+            await self._follow(response, subscription, news, wanted, until_ns)
         if subscription.overflowed:
             raise StreamAborted("the client reads events too slowly")
         await response.write_eof()
         return response
 
-    def _seconds_until(self, until_ns: int | None) -> float | None:
-        return None if until_ns is None else max(0.0, (until_ns - self._now_ns()) / _NS)
-
-
-async def _follow(
-    response: web.StreamResponse,
-    subscription: Subscription,
-    news: asyncio.Event,
-    wanted: Mapping[str, Collection[str]],
-    until_ns: int | None,
-) -> None:
-    """Write the events that pass, until the subscription ends."""
-    while True:
-        ended = subscription.ended
-        news.clear()
-        lines = [encode_event(e) for e in subscription.take() if _passes(e, wanted, until_ns)]
-        if lines:
-            await response.write(b"".join(lines))
-        if ended:
-            return
-        await news.wait()
+    async def _follow(
+        self,
+        response: web.StreamResponse,
+        subscription: Subscription,
+        news: asyncio.Event,
+        wanted: Mapping[str, Collection[str]],
+        until_ns: int | None,
+    ) -> None:
+        """Write the events that pass, until the subscription ends or the time has come."""
+        while True:
+            left_s = None if until_ns is None else (until_ns - self._now_ns()) / _NS
+            over = subscription.ended or (left_s is not None and left_s <= 0)
+            news.clear()
+            lines = [encode_event(e) for e in subscription.take() if _passes(e, wanted, until_ns)]
+            if lines:
+                await response.write(b"".join(lines))
+            if over:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await news.wait()
 
 
 def _passes(event: Event, wanted: Mapping[str, Collection[str]], until_ns: int | None) -> bool:

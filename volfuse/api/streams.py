@@ -70,7 +70,7 @@ async def send_chunks(
     """Send what an iterator yields, each chunk made on a worker thread; the iterator is closed at the end.
 
     Raises:
-        StreamAborted: the iterator failed after the head was sent; the connection is cut so that the client notices.
+        StreamAborted: the iterator failed after the head was sent; the error middleware cuts the connection.
     """
     response = await start_stream(request, content_type=content_type, headers=headers)
     try:
@@ -81,8 +81,6 @@ async def send_chunks(
         raise
     except Exception as exc:
         _log.error("reply cut short", path=request.path, exc_info=exc)
-        if request.transport is not None:
-            request.transport.abort()
         raise StreamAborted(str(exc)) from exc
     finally:
         if close := getattr(chunks, "close", None):

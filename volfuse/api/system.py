@@ -51,6 +51,8 @@ class SystemRoutes:
         yield Route("GET", "/info", self.info)
         yield Route("GET", "/system/df", self.disk_usage)
         yield Route("GET", "/networks", self.networks)
+        yield Route("POST", "/networks/prune", self.prune_networks)
+        yield Route("POST", "/build/prune", self.prune_build_cache)
 
     async def ping(self, _request: web.Request) -> web.Response:
         """Serve `GET|HEAD /_ping`."""
@@ -67,6 +69,14 @@ class SystemRoutes:
     async def networks(self, _request: web.Request) -> web.Response:
         """Serve `GET /networks`: there are none."""
         return json_reply([])
+
+    async def prune_networks(self, _request: web.Request) -> web.Response:
+        """Serve `POST /networks/prune`, which is part of `docker system prune`."""
+        return json_reply({"NetworksDeleted": []})
+
+    async def prune_build_cache(self, _request: web.Request) -> web.Response:
+        """Serve `POST /build/prune`, which is part of `docker system prune`."""
+        return json_reply({"CachesDeleted": [], "SpaceReclaimed": 0})
 
     async def disk_usage(self, request: web.Request) -> web.Response:
         """Serve `GET /system/df`."""

@@ -37,7 +37,7 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("*", "/exec/{rest:.*}", _RUNNING),
     ("POST", "/commit", _TREE),
     ("POST", "/build", _BUILD),
-    ("POST", "/build/{rest:.*}", _BUILD),
+    ("POST", "/build/cancel", _BUILD),
     ("POST", "/session", _BUILD),
     ("POST", "/grpc", _BUILD),
     ("POST", "/auth", _REGISTRY),

@@ -24,4 +24,4 @@ def notify(message: str) -> None:
             sender.connect(address)
             sender.sendall(message.encode())
         except OSError as exc:
-            _log.warning("cannot tell the service manager", message=message, error=str(exc))
+            _log.info("cannot tell the service manager", message=message, error=str(exc))

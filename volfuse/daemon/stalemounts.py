@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 import structlog
 
 from volfuse.sys.mount import MNT_DETACH, umount2
+from volfuse.sys.mountinfo import MountInfo, read_mountinfo
 
 __all__ = ["detach_stale", "fuse_mounts_below"]
 
@@ -16,35 +18,32 @@ _log = structlog.get_logger(__name__)
 
 
 def detach_stale(directory: bytes) -> None:
-    """Detach FUSE mounts at or below a directory, the last mounted first.
+    """Detach the FUSE mounts at or below a directory that nobody serves any more, the last mounted first.
 
     Raises:
         OSError: the system refuses.
     """
-    with open("/proc/self/mountinfo", "rb") as mountinfo:
-        stale = list(fuse_mounts_below(directory, mountinfo))
+    directory = os.path.realpath(directory)
+    stale = [target for target in fuse_mounts_below(directory, read_mountinfo()) if _is_dead(target)]
     for target in reversed(stale):
         _log.info("detaching a mount that the last daemon left", directory=os.fsdecode(target))
         _detach(target)
 
 
-def fuse_mounts_below(directory: bytes, mountinfo: Iterable[bytes]) -> Iterable[bytes]:
-    """Yield the mount points of FUSE file systems at or below a directory, in the order of mounting.
-
-    Source: proc_pid_mountinfo(5): the fifth field is the mount point, with octal escapes; the type follows a lone `-`.
-    """
-    for line in mountinfo:
-        fields = line.split()
-        kind = fields[fields.index(b"-") + 1]
-        target = _unescape(fields[4])
-        if kind.startswith(b"fuse") and (target == directory or target.startswith(directory.rstrip(b"/") + b"/")):
-            yield target
+def fuse_mounts_below(directory: bytes, mounts: Iterable[MountInfo]) -> Iterable[bytes]:
+    """Yield the mount points of FUSE file systems at or below a directory, in the order of mounting."""
+    for mount in mounts:
+        below = mount.mount_point.startswith(directory.rstrip(b"/") + b"/")
+        if mount.fs_type.startswith(b"fuse") and (below or mount.mount_point == directory):
+            yield mount.mount_point
 
 
-def _unescape(field: bytes) -> bytes:
-    for code in (b"\\040", b"\\011", b"\\012"):
-        field = field.replace(code, bytes([int(code[1:], 8)]))
-    return field.replace(b"\\134", b"\\")
+def _is_dead(target: bytes) -> bool:
+    try:
+        os.stat(target)
+    except OSError as exc:
+        return exc.errno == errno.ENOTCONN
+    return False
 
 
 def _detach(target: bytes) -> None:

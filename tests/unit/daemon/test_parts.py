@@ -11,14 +11,15 @@ from volfuse.daemon.doctor import Condition, examine
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.notify import notify
 from volfuse.daemon.stalemounts import fuse_mounts_below
+from volfuse.sys.mountinfo import parse_mountinfo
 
-MOUNTINFO = [
-    b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
-    b"40 22 0:40 / /r/views rw,nosuid shared:20 master:3 - fuse.volfuse volfuse rw,user_id=0",
-    b"41 40 0:41 / /r/views/c\\0401 rw - fuse volfuse rw",
-    b"42 22 0:42 / /r/viewsx rw - fuse volfuse rw",
-    b"43 22 0:43 / /r/views/tmp rw - tmpfs tmpfs rw",
-]
+MOUNTINFO = b"""\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+40 22 0:40 / /r/views rw,nosuid shared:20 master:3 - fuse.volfuse volfuse rw,user_id=0
+41 40 0:41 / /r/views/c\\0401 rw - fuse volfuse rw
+42 22 0:42 / /r/viewsx rw - fuse volfuse rw
+43 22 0:43 / /r/views/tmp rw - tmpfs tmpfs rw
+"""
 
 
 def test_one_daemon_a_root(tmp_path):
@@ -44,7 +45,7 @@ def test_without_a_service_manager_nothing_is_sent(monkeypatch):
 
 
 def test_only_fuse_mounts_at_or_below_the_directory_are_stale():
-    assert list(fuse_mounts_below(b"/r/views", MOUNTINFO)) == [b"/r/views", b"/r/views/c 1"]
+    assert list(fuse_mounts_below(b"/r/views", parse_mountinfo(MOUNTINFO))) == [b"/r/views", b"/r/views/c 1"]
 
 
 def test_doctor_leaves_nothing_and_gives_advice_for_what_is_missing(tmp_path, monkeypatch):

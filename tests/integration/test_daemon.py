@@ -1,0 +1,124 @@
+"""The daemon's life: one a root, clean end, crash, restart."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.integration.conftest import rootfs
+from volfuse.daemon.stalemounts import fuse_mounts_below
+from volfuse.sys.mountinfo import read_mountinfo
+from volfuse.testing import DaemonDied, DaemonProcess
+
+
+def volfused(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "volfuse.daemon", *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+
+
+def client_of(daemon):
+    return docker.DockerClient(base_url=daemon.docker_host)
+
+
+def test_a_second_daemon_says_who_holds_the_root(daemon, tmp_path):
+    done = volfused("--root", daemon.root, "--socket", tmp_path / "other.sock")
+    assert done.returncode == 75
+    assert f"process id {daemon.pid}" in done.stderr
+    assert not (tmp_path / "other.sock").exists()
+
+
+def test_the_socket_is_for_its_owner_only(daemon):
+    assert daemon.socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_socket_in_use_is_left_alone(daemon, tmp_path):
+    done = volfused("--root", tmp_path / "second", "--socket", daemon.socket)
+    assert done.returncode == 1
+    assert "another process does" in done.stderr
+    client = client_of(daemon)
+    assert client.ping()
+    client.close()
+
+
+def test_a_transport_that_is_not_there_is_a_clear_error(tmp_path):
+    done = volfused("--root", tmp_path / "root", "--transport", "kernel")
+    assert done.returncode == 1
+    assert "kernel" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(fuse_mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []
+
+
+def test_json_logs_are_objects(tmp_path):
+    done = volfused("--root", tmp_path / "root", "--transport", "kernel", "--log-format", "json")
+    assert all(line.startswith("{") and line.endswith("}") for line in done.stderr.splitlines())
+
+
+def test_the_log_says_which_transport_and_why(daemon):
+    assert "fusepy" in daemon.log
+
+
+def test_state_and_views_are_there_again_after_a_restart(daemon, sdk, image):
+    container = sdk.api.create_container(image, name="keeper")
+    Path(daemon.views, "keeper", "volume01", "note").write_text("kept")
+    assert daemon.stop() == 0
+    assert not daemon.socket.exists()
+    assert os.listdir(daemon.views) == []
+    daemon.start()
+    assert Path(daemon.views, "keeper", "volume01", "note").read_text() == "kept"
+    again = client_of(daemon)
+    assert again.api.inspect_container("keeper")["Id"] == container["Id"]
+    again.close()
+
+
+def test_a_killed_daemon_leaves_nothing_that_hinders_the_next(daemon, sdk, image):
+    sdk.api.create_container(image, name="keeper")
+    Path(daemon.views, "keeper", "volume01", "note").write_text("kept")
+    daemon.kill()
+    with pytest.raises(OSError):
+        os.listdir(daemon.views)
+    daemon.start()
+    assert Path(daemon.views, "keeper", "volume01", "note").read_text() == "kept"
+    assert len(list(fuse_mounts_below(os.fsencode(daemon.views), read_mountinfo()))) == 1
+
+
+def test_an_open_stream_does_not_hold_up_the_end(daemon, sdk):
+    events = sdk.events()
+    assert daemon.stop() == 0
+    assert list(events) == []
+
+
+def test_a_daemon_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "state.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(DaemonDied, match="state"), DaemonProcess(tmp_path / "root"):
+        pass
+
+
+def test_a_long_path_of_the_socket(tmp_path):
+    directory = tmp_path / ("x" * 120)
+    with DaemonProcess(tmp_path / "root", socket_path=directory / "volfuse.sock") as daemon:
+        fd = os.open(directory, os.O_PATH)
+        try:
+            client = docker.DockerClient(base_url=f"unix:///proc/self/fd/{fd}/volfuse.sock")
+            assert client.ping()
+            client.close()
+        finally:
+            os.close(fd)
+        assert daemon.stop() == 0
+
+
+def test_views_elsewhere(tmp_path):
+    with DaemonProcess(tmp_path / "root", views=tmp_path / "elsewhere") as daemon:
+        client = client_of(daemon)
+        client.api.import_image_from_data(rootfs(), repository="small")
+        client.api.create_container("small", name="web")
+        client.close()
+        assert (tmp_path / "elsewhere" / "web" / "etc" / "issue").read_text() == "small\n"
+        assert daemon.stop() == 0
+    assert os.listdir(tmp_path / "elsewhere") == []

@@ -1,0 +1,126 @@
+"""The composition root: the one place that names the concrete store, trees, transport and engine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from volfuse.daemon.stalemounts import detach_stale
+from volfuse.engine.engine import Engine
+from volfuse.engine.ports import ViewBinder
+from volfuse.errors import Unavailable, Unsupported
+from volfuse.fs.viewtable import ViewTable
+from volfuse.images.builder import ArchiveImageBuilder
+from volfuse.images.privatetree import PrivateTrees
+from volfuse.store.sqlite import SqliteStore
+from volfuse.transport.base import Transport
+from volfuse.transport.binder import BindBinder, SessionBinder
+
+__all__ = ["TRANSPORTS", "Settings", "compose"]
+
+_log = structlog.get_logger(__name__)
+
+TRANSPORTS = ("auto", "kernel", "fusepy")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the daemon was told; all paths are absolute."""
+
+    root: Path
+    socket: str
+    views: Path
+    transport: str
+
+
+class SystemClock:
+    """The wall clock of the system."""
+
+    def now_ns(self) -> int:
+        """Return nanoseconds since the epoch."""
+        return time.time_ns()
+
+
+class RandomIds:
+    """Identifiers from the system's random numbers."""
+
+    def new_id(self) -> str:
+        """Return 64 random lowercase hex digits."""
+        return secrets.token_hex(32)
+
+
+@contextmanager
+def compose(settings: Settings) -> Iterator[Engine]:
+    """Put the daemon's parts together on a locked state root, serve the views, and take all down at the end.
+
+    Raises:
+        Unavailable: no transport works here, or the database cannot be used.
+    """
+    with ExitStack() as stack:
+        detach_stale(os.fsencode(settings.views))
+        store = SqliteStore(settings.root / "state.db")
+        stack.callback(store.close)
+        table = ViewTable(os.stat(settings.root).st_dev)
+        transport, binder = _transport(settings, table)
+        engine = Engine.open(
+            settings.root,
+            store=store,
+            builder=ArchiveImageBuilder(),
+            trees=_private_trees(settings.root),
+            table=table,
+            binder=binder,
+            views_directory=settings.views,
+            clock=SystemClock(),
+            ids=RandomIds(),
+        )
+        engine.views.transport = transport.name
+        engine.views.attach_all()
+        settings.views.mkdir(mode=0o755, parents=True, exist_ok=True)
+        stack.callback(transport.stop)
+        transport.start(os.fsencode(settings.views))
+        stack.callback(engine.views.unbind_all)
+        engine.views.bind_all()
+        yield engine
+
+
+def _private_trees(root: Path) -> PrivateTrees:
+    staging = root / "staging"
+    staging.mkdir(mode=0o700, exist_ok=True)
+    trees = PrivateTrees(staging)
+    if trees.reason:
+        _log.warning("private trees are copies", reason=trees.reason)
+    return trees
+
+
+def _transport(settings: Settings, table: ViewTable) -> tuple[Transport, ViewBinder]:
+    """Choose how views are served, and how they are mounted elsewhere."""
+    if settings.transport == "kernel":
+        raise Unavailable("transport kernel is not available in this version: use --transport fusepy")
+    chosen = settings.transport == "fusepy"
+    transport = _fusepy(table, "asked for" if chosen else "the kernel transport is not available in this version")
+    _log.info("transport chosen", transport=transport.name, reason=transport.reason)
+    if os.geteuid() == 0:
+        return transport, BindBinder(settings.views)
+    return transport, SessionBinder(lambda view, read_only: _session(table, view, read_only=read_only))
+
+
+def _fusepy(table: ViewTable, reason: str) -> Transport:
+    try:
+        from volfuse.transport.fusepy import FusepyTransport
+    except OSError as exc:  # fusepy looks for libfuse when it is imported
+        raise Unavailable(f"transport fusepy: {exc}: install libfuse2") from exc
+    return FusepyTransport(table, reason)
+
+
+def _session(table: ViewTable, view: str, *, read_only: bool) -> Transport:
+    """Return a transport for a mount of its own, as users other than root need it."""
+    if view or read_only:
+        raise Unsupported("only root can mount one view, or mount read-only: mount all views instead")
+    return _fusepy(table, "mounted by the user")

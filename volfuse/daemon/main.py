@@ -1,0 +1,138 @@
+"""`volfused`: one daemon on one state root, in the foreground.
+
+Exit status: 0 after SIGTERM, SIGINT or SIGHUP, 75 where another daemon owns the root (EX_TEMPFAIL), 1 where it
+cannot start, 2 for wrong options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from volfuse import __version__
+from volfuse.api.app import build_app, serve
+from volfuse.api.workers import Workers
+from volfuse.core.locations import locate
+from volfuse.daemon.compose import TRANSPORTS, Settings, compose
+from volfuse.daemon.doctor import examine
+from volfuse.daemon.listener import listen
+from volfuse.daemon.lock import RootInUse, lock_root
+from volfuse.daemon.logs import FORMATS, LEVELS, configure_logging
+from volfuse.daemon.notify import notify
+from volfuse.engine.engine import Engine
+from volfuse.errors import VolfuseError
+
+__all__ = ["main"]
+
+_log = structlog.get_logger(__name__)
+
+_EX_TEMPFAIL = 75
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _Ended(BaseException):
+    """A signal asked the daemon to end before it served."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the daemon until a signal ends it; return its exit status."""
+    options = _parser().parse_args(arguments)
+    configure_logging(options.log_level, options.log_format)
+    settings = _settings(options)
+    _on_ending(_raise_ended)
+    try:
+        _run(settings)
+    except _Ended:
+        pass
+    except RootInUse as exc:
+        _log.error("cannot start", reason=str(exc))
+        return _EX_TEMPFAIL
+    except VolfuseError as exc:
+        _log.error("cannot start", reason=str(exc))
+        return 1
+    except OSError as exc:
+        _log.error("cannot go on", reason=str(exc), exc_info=exc)
+        return 1
+    _log.info("ended")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="volfused", description="Serve shared container volumes as a FUSE mount.")
+    parser.add_argument("--root", metavar="DIR", help="state root (default: VOLFUSE_ROOT, or the user's)")
+    parser.add_argument("--socket", metavar="PATH", help="unix socket of the API (default: VOLFUSE_SOCKET, or by root)")
+    parser.add_argument("--transport", choices=TRANSPORTS, default="auto", help="how views are served (default: auto)")
+    parser.add_argument("--views", metavar="DIR", help="where the views are mounted (default: ROOT/views)")
+    parser.add_argument("--log-level", choices=LEVELS, default="info", help="(default: info)")
+    parser.add_argument("--log-format", choices=FORMATS, default="text", help="(default: text)")
+    parser.add_argument("--version", action="version", version=f"volfused {__version__}")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    places = locate(os.geteuid(), os.environ, options.root, options.socket)
+    root = Path(os.path.abspath(places.root))
+    return Settings(
+        root=root,
+        socket=os.path.abspath(places.socket),
+        views=Path(os.path.abspath(options.views)) if options.views else root / "views",
+        transport=options.transport,
+    )
+
+
+def _on_ending(action: Callable[[], object]) -> None:
+    """Call `action` at the first signal that asks the daemon to end; later ones are ignored, it is on its way."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for number in _ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+        action()
+
+    for number in _ENDINGS:
+        signal.signal(number, handle)
+
+
+def _raise_ended() -> None:
+    raise _Ended
+
+
+def _run(settings: Settings) -> None:
+    _raise_descriptor_limit()
+    settings.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(lock_root(settings.root))
+        listener = stack.enter_context(listen(settings.socket))
+        engine = stack.enter_context(compose(settings))
+        workers = stack.enter_context(Workers())
+        asyncio.run(_serve(engine, workers, listener, settings))
+
+
+def _raise_descriptor_limit() -> None:
+    """Raise the limit of open files as far as it may be raised: the programs in views keep many files open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _serve(engine: Engine, workers: Workers, listener: socket.socket, settings: Settings) -> None:
+    """Serve the API until a signal; then end the streams and let requests finish."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    _on_ending(lambda: loop.call_soon_threadsafe(ending.set))
+    app = build_app(engine, workers, lambda: [finding.to_json() for finding in examine(settings.root)])
+    async with serve(app, listener):
+        notify("READY=1")
+        _log.info("ready", root=str(settings.root), socket=settings.socket, views=str(settings.views), pid=os.getpid())
+        await ending.wait()
+        notify("STOPPING=1")
+        _log.info("ending")
+        engine.events.close()
