@@ -40,7 +40,7 @@ def merge(request: Config, image: Config) -> Config:
         request,
         user=request.user or image.user,
         exposed_ports=_united(image.exposed_ports, request.exposed_ports),
-        env=_merged_env(request.env or [], image.env or []),
+        env=_merged_env(request.env or [], image.env or []) or request.env,
         labels=_united(image.labels, request.labels) or {},
         cmd=cmd,
         entrypoint=entrypoint,
