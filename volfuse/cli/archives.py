@@ -83,11 +83,7 @@ def _archive(path: str | None, *, silent: bool = False) -> Iterator[IO[bytes] | 
     if path is None:
         yield sys.stdin.buffer
         return
-    try:
-        archive = open(path, "rb")
-    except OSError as fault:
-        raise CommandFailed(f"open {path}: {(fault.strerror or '').lower()}") from fault
-    with archive:
+    with _opened(path) as archive:
         if silent or not sys.stderr.isatty():
             yield archive
             return

@@ -128,7 +128,7 @@ IMAGE = Kind(
         "Containers": lambda r: _count(r.item.get("Containers", -1)),
         "CreatedAt": lambda r: local_time(r.item.get("Created", 0)),
         "CreatedSince": lambda r: ago(r.item["Created"]) if r.item.get("Created", 0) > 0 else "",
-        "Digest": lambda r: r.item["_digest"] or _NONE,
+        "Digest": lambda r: r.item["_digest"],
         "ID": lambda r: short_id(r.item.get("Id", "")) if r.trunc else r.item.get("Id", ""),
         "Repository": lambda r: r.item["_repository"],
         "SharedSize": lambda r: _bytes_or_unknown(r.item.get("SharedSize", -1)),
@@ -177,7 +177,7 @@ def image_rows(image: dict[str, Json], *, digests: bool) -> list[dict[str, Json]
         for tag in found
     ]
     rows += [(r, _NONE, digest) for r, found in by_digest.items() if r not in tags for digest in found]
-    return [{**image, "_repository": r, "_tag": t, "_digest": d} for r, t, d in rows or [(_NONE, _NONE, "")]]
+    return [{**image, "_repository": r, "_tag": t, "_digest": d or _NONE} for r, t, d in rows or [(_NONE, _NONE, "")]]
 
 
 def _usage(row: Row, key: str) -> int:

@@ -11,6 +11,7 @@ from typing import cast
 import typer
 
 from volfuse.cli.client import Client
+from volfuse.cli.connection import connect
 from volfuse.cli.failure import CommandFailed
 from volfuse.cli.output import complain
 from volfuse.core.locations import Locations, locate
@@ -34,6 +35,14 @@ class Session:
     def client(self) -> Client:
         """The client; it starts a daemon if there is none, unless VOLFUSE_AUTOSTART is 0."""
         return Client(self.places.socket, None if os.environ.get("VOLFUSE_AUTOSTART") == "0" else self._start)
+
+    def running(self) -> bool:
+        """Tell whether a daemon answers at the socket."""
+        try:
+            connect(self.places.socket).close()
+        except OSError:
+            return False
+        return True
 
     def _start(self) -> None:
         from volfuse.cli.autostart import start_daemon
