@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,11 @@ def test_views_elsewhere(tmp_path):
         assert (tmp_path / "elsewhere" / "web" / "etc" / "issue").read_text() == "small\n"
         assert daemon.stop() == 0
     assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_a_malformed_request_costs_one_line_of_log(daemon):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(daemon.socket))
+        client.sendall(b"GET /_ping HTTP/1.1\r\nA\x00: b\r\n\r\n")
+        assert client.recv(64).startswith(b"HTTP/1.")
+    assert [line for line in daemon.log.splitlines() if "Invalid header token" in line and "bad request" in line]

@@ -58,7 +58,7 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
 
 
 @asynccontextmanager
-async def serve(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
+async def serve(app: web.Application, listener: socket.socket, *, grace_s: float = _GRACE_S) -> AsyncIterator[None]:
     """Serve on a listening socket, which is closed at the end, until the block ends.
 
     At the end no new requests are taken; those under way get a few seconds, then they are cancelled. Requests are
@@ -68,7 +68,7 @@ async def serve(app: web.Application, listener: socket.socket) -> AsyncIterator[
         app,
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=_GRACE_S,
+        shutdown_timeout=grace_s,
         read_bufsize=BODY_BUFFER_BYTES,
         max_line_size=_LINE_BYTES,
     )

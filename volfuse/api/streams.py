@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
@@ -53,8 +54,8 @@ class _BodyReader(io.RawIOBase):
         coming = asyncio.run_coroutine_threadsafe(self._content.read(len(view)), self._loop)
         try:
             chunk = coming.result()
-        except (ConnectionError, ClientPayloadError, asyncio.CancelledError) as exc:
-            raise StreamAborted("the client went away in the middle of the request body") from exc
+        except (ConnectionError, ClientPayloadError, CancelledError) as exc:
+            raise StreamAborted("the request body ended early: the client went away, or the daemon ends") from exc
         view[: len(chunk)] = chunk
         return len(chunk)
 

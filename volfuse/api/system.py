@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiohttp import web
 from volfuse import __version__
 from volfuse.api.containers import list_entries
 from volfuse.api.render_image import image_summary_json
+from volfuse.api.render_text import rfc3339_nano
 from volfuse.api.render_volume import volume_json
 from volfuse.api.replies import json_reply
 from volfuse.api.route import Route
@@ -22,7 +24,7 @@ from volfuse.api.workers import Workers
 from volfuse.core.filters import NO_FILTERS
 from volfuse.core.model import Container, Status
 from volfuse.engine.engine import Engine
-from volfuse.errors import InvalidSpec
+from volfuse.errors import InvalidSpec, NotFound
 
 __all__ = ["SystemRoutes"]
 
@@ -51,6 +53,7 @@ class SystemRoutes:
         yield Route("GET", "/info", self.info)
         yield Route("GET", "/system/df", self.disk_usage)
         yield Route("GET", "/networks", self.networks)
+        yield Route("GET", "/networks/{name}", self.network)
         yield Route("POST", "/networks/prune", self.prune_networks)
         yield Route("POST", "/build/prune", self.prune_build_cache)
 
@@ -69,6 +72,10 @@ class SystemRoutes:
     async def networks(self, _request: web.Request) -> web.Response:
         """Serve `GET /networks`: there are none."""
         return json_reply([])
+
+    async def network(self, request: web.Request) -> web.Response:
+        """Serve `GET /networks/N`."""
+        raise NotFound(f"network {request.match_info['name']} not found: volfuse has no networks")
 
     async def prune_networks(self, _request: web.Request) -> web.Response:
         """Serve `POST /networks/prune`, which is part of `docker system prune`."""
@@ -178,6 +185,7 @@ def _host_json() -> dict[str, Any]:
         "NCPU": len(os.sched_getaffinity(0)),
         "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "Name": host.nodename,
+        "SystemTime": rfc3339_nano(time.time_ns()),
     }
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from volfuse.api.route import Route
+from volfuse.api.versioning import without_version
 from volfuse.errors import Unsupported
 
 __all__ = ["UnsupportedRoutes"]
@@ -66,6 +67,6 @@ class UnsupportedRoutes:
 
 def _refuse(reason: str) -> Handler:
     async def refuse(request: web.Request) -> web.StreamResponse:
-        raise Unsupported(f"{request.method} {request.path} is not supported: {reason}")
+        raise Unsupported(f"{request.method} {without_version(request.path)} is not supported: {reason}")
 
     return refuse

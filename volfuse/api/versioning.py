@@ -6,12 +6,24 @@ of `/version`.
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from volfuse.errors import InvalidSpec
 
-__all__ = ["MAXIMUM", "MINIMUM", "PREFIX", "ApiVersion", "parse_version", "text_of", "version_middleware", "version_of"]
+__all__ = [
+    "MAXIMUM",
+    "MINIMUM",
+    "PREFIX",
+    "ApiVersion",
+    "parse_version",
+    "text_of",
+    "version_middleware",
+    "version_of",
+    "without_version",
+]
 
 ApiVersion = tuple[int, int]
 
@@ -20,6 +32,8 @@ MINIMUM: ApiVersion = (1, 24)
 
 PREFIX = r"/v{api_version:[0-9]+\.[0-9]+}"
 """What the path of a route may begin with."""
+
+_PREFIX = re.compile(r"/v[0-9]+\.[0-9]+(?=/)")
 
 
 def text_of(version: ApiVersion) -> str:
@@ -49,6 +63,11 @@ def version_of(request: web.Request) -> ApiVersion:
     """Return the version that a request speaks."""
     text = request.match_info.get("api_version")
     return MAXIMUM if text is None else parse_version(text)
+
+
+def without_version(path: str) -> str:
+    """Return the path of a request as the documentation names it."""
+    return _PREFIX.sub("", path, count=1)
 
 
 @web.middleware

@@ -6,6 +6,7 @@ import logging
 import sys
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import Processor
 
 __all__ = ["FORMATS", "LEVELS", "configure_logging"]
@@ -37,9 +38,19 @@ def configure_logging(level: str, form: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderer(form)],
         )
     )
+    logging.getLogger("aiohttp.server").addFilter(_without_traceback_of_bad_requests)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _without_traceback_of_bad_requests(record: logging.LogRecord) -> bool:
+    """Say in one line what a client sent that is no HTTP; always let the record pass."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args, record.exc_info = "bad request: %s", (" ".join(str(error).split()),), None
+    return True
 
 
 def _renderer(form: str) -> list[Processor]:

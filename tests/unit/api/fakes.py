@@ -40,7 +40,7 @@ def engine_of(**parts) -> SimpleNamespace:
 
 
 @asynccontextmanager
-async def serving(directory: Path, engine) -> AsyncIterator[aiohttp.ClientSession]:
+async def serving(directory: Path, engine, **options) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve an engine on a unix socket and give a session whose URLs begin with `http://d`."""
     path = str(directory / "s")
     listener = socket.socket(socket.AF_UNIX)
@@ -50,7 +50,7 @@ async def serving(directory: Path, engine) -> AsyncIterator[aiohttp.ClientSessio
     listener.listen()
     with Workers() as workers:
         async with (
-            serve(build_app(engine, workers, list), listener),
+            serve(build_app(engine, workers, list), listener, **options),
             aiohttp.ClientSession("http://d", connector=aiohttp.UnixConnector(path)) as session,
             asyncio.timeout(20),
         ):

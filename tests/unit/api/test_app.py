@@ -114,6 +114,15 @@ def test_what_is_not_supported_says_so(tmp_path, method, path):
     assert "is not supported: volfuse" in json.loads(body)["message"]
 
 
+def test_a_reason_names_the_route_without_its_version(tmp_path):
+    _, _, body = get(tmp_path, engine_of(), "/v1.44/containers/c/start", "POST")
+    assert json.loads(body)["message"].startswith("POST /containers/c/start is not supported: ")
+
+
+def test_a_network_is_not_found(tmp_path):
+    assert get(tmp_path, engine_of(), "/networks/x")[0] == 404
+
+
 def test_there_are_no_networks(tmp_path):
     assert get(tmp_path, engine_of(), "/networks")[2].strip() == b"[]"
 
@@ -210,9 +219,11 @@ class Archives:
         self.chunks = chunks
         self.received = 0
         self.failure = None
+        self.began = threading.Event()
         self.ended = threading.Event()
 
     def put(self, container, path, stream, *, no_overwrite_dir_non_dir, copy_uid_gid):
+        self.began.set()
         try:
             while block := stream.read(65536):
                 self.received += len(block)
@@ -253,6 +264,22 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_ends_the_worker(tmp_path):
                 assert reply.status == 200
 
     asyncio.run(leave())
+    assert isinstance(archive.failure, ConnectionError)
+
+
+def test_an_upload_under_way_does_not_hold_up_the_end(tmp_path):
+    archive = Archives()
+
+    async def end():
+        async with serving(tmp_path, engine_of(archive=archive), grace_s=0.1):
+            _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+            writer.write(b"PUT /containers/c/archive?path=/x HTTP/1.1\r\nHost: d\r\nContent-Length: 99999\r\n\r\nabc")
+            await writer.drain()
+            assert await asyncio.to_thread(archive.began.wait, 10)
+        writer.close()
+
+    asyncio.run(end())
+    assert archive.ended.is_set()
     assert isinstance(archive.failure, ConnectionError)
 
 
