@@ -6,11 +6,12 @@ an entry may do to a tree is the business of `images.layers`.
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import IO, cast
 
@@ -55,7 +56,7 @@ _KINDS = {
 class Content:
     """What is in a file, read once and forward."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: io.RawIOBase) -> None:
         self._file = file
 
     def read(self, size: int) -> bytes:
@@ -65,7 +66,7 @@ class Content:
             InvalidSpec: the archive ends too soon.
         """
         try:
-            return self._file.read(size)
+            return self._file.read(size) or b""
         except _PARSING_ERRORS as exc:
             raise InvalidSpec(f"invalid archive: {exc}") from exc
 
@@ -180,7 +181,7 @@ def _entry(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
         link=_link(name, member),
         xattrs=_xattrs(name, member.pax_headers),
         extents=None if sparse is None else _checked_extents(name, sparse, member.size),
-        data=Content(cast("IO[bytes]", tar.extractfile(member))) if kind is EntryKind.FILE else None,
+        data=_content(tar, member) if kind is EntryKind.FILE else None,
     )
 
 
@@ -198,6 +199,11 @@ def split_name(name: bytes) -> tuple[bytes, ...]:
     if b"\0" in name:
         raise InvalidSpec(f"invalid archive: entry {shown(name)} has a NUL in its name")
     return components
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Content:
+    # Its buffer asks a stream whether it can seek, which it cannot say; the file below only skips.
+    return Content(cast(io.RawIOBase, cast(io.BufferedReader, tar.extractfile(member)).raw))
 
 
 def _link(name: bytes, member: tarfile.TarInfo) -> bytes:
@@ -228,7 +234,7 @@ def _mtime_ns(member: tarfile.TarInfo) -> int:
         seconds = Decimal(int(member.mtime) if text is None else text)
         if not abs(seconds) < _LATEST_S:
             raise InvalidSpec(f"invalid archive: entry {shown(_bytes(member.name))} has the time {seconds}")
-    except InvalidOperation as exc:
+    except ArithmeticError as exc:
         raise InvalidSpec(f"invalid archive: entry {shown(_bytes(member.name))} has the time {text!r}") from exc
     return int(seconds * _NS)
 

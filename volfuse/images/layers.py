@@ -71,6 +71,7 @@ class TreeUnpacker:
         self._lower = False  # whether something may be there that this layer did not make
         self._made: set[_Path] = set()  # what this layer has, with the directories above; kept if there is a lower one
         self._parent: tuple[_Path, _Path, int] | None = None  # as named, as resolved, descriptor
+        self._parent_stale = False  # something was removed: the name may mean another directory now
 
     def unpack(self, layer: TarBytes) -> str:
         """Unpack one layer and return its diff id.
@@ -269,8 +270,8 @@ class TreeUnpacker:
                 os.close(fd)
 
     def _remove(self, parent_fd: int, path: _Path) -> None:
-        self._forget_parent()
         remove_tree(parent_fd, path[-1])
+        self._parent_stale = True
         for known in [known for known in self._directories if known[: len(path)] == path]:
             del self._directories[known]
 
@@ -289,11 +290,12 @@ class TreeUnpacker:
 
     def _open_parent(self, named: _Path) -> tuple[_Path, int]:
         """Return the directory that an entry's parent means, made where it is missing; the descriptor is kept here."""
-        if self._parent is None or self._parent[0] != named:
+        if self._parent is None or self._parent_stale or self._parent[0] != named:
             path = self._resolve(named)
             fd = self._open_or_make(path)
             self._forget_parent()
             self._parent = (named, path, fd)
+            self._parent_stale = False
         return self._parent[1], self._parent[2]
 
     def _forget_parent(self) -> None:
