@@ -43,7 +43,7 @@ class BindBinder:
         """Detach what this made at `directory`, also while it is in use."""
         path = os.fsencode(directory)
         mount = mount_at(path)
-        if mount is not None and mount.source == b"volfuse":
+        if mount is not None and mount.fs_type == b"fuse.volfuse":
             umount2(path, MNT_DETACH)
 
 
