@@ -172,8 +172,8 @@ def test_holes_stay_holes(places: tuple[Path, Path]) -> None:
     _copy(source, target)
 
     assert tree(target) == tree(source)
-    blocks = {name: (target / name).stat().st_blocks for name in ("sparse", "hole")}
-    assert blocks == {name: (source / name).stat().st_blocks for name in blocks}
+    used = {name: (target / name).stat().st_blocks * 512 for name in ("sparse", "hole")}
+    assert max(used.values()) < 1 << 18, used  # the exact numbers depend on write-back
 
 
 def test_root_metadata_is_left_on_request(places: tuple[Path, Path]) -> None:

@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import needs
 from tests.unit.images.support import (
     NOBODY,
     as_nobody,
@@ -120,7 +119,7 @@ def test_sparse_files_keep_holes(tmp_path: Path) -> None:
 
         unpacked = built.rootfs_staging / "sparse"
         assert unpacked.read_bytes() == (source / "sparse").read_bytes(), number
-        assert unpacked.stat().st_blocks == (source / "sparse").stat().st_blocks
+        assert unpacked.stat().st_blocks * 512 < 1 << 20  # of 16 MiB; the exact number depends on write-back
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
@@ -172,10 +171,8 @@ def test_bytes_behind_the_end_count_for_the_digest(tmp_path: Path) -> None:
 def test_ordinary_user_owns_the_tree_and_set_id_bits_of_others_are_dropped(tmp_path: Path) -> None:
     archive = tar_of(file("su", mode=0o4755, uid=0), directory("locked", mode=0), file("locked/f", mode=0))
     staging = tmp_path / "staging"
-    staging.mkdir(mode=0o777)
+    staging.mkdir()
     staging.chmod(0o777)
-    for parent in tmp_path.parents:
-        needs(os.geteuid() != 0 or parent.stat().st_mode & 0o001 == 1 or parent.stat().st_uid == 0, "a place to write")
     where = os.open(staging, os.O_RDONLY)
 
     def check() -> None:
