@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from volfuse.fs.descriptors import Caller, self_path
 from volfuse.fs.inodes import ROOT_INODE
+from volfuse.fs.source import MissingSource
 from volfuse.fs.view import Mount, View
 from volfuse.sys.credentials import acting_as
 
@@ -62,9 +63,9 @@ class DirectoryHandle:
             os.close(self.fd)
 
     def _own_entry(self, name: bytes, mount: Mount | None, hidden: Entry | None) -> Entry:
-        if mount is not None:
+        if isinstance(mount, Mount) and not isinstance(mount.source, MissingSource):
             return _root_entry(name, mount)
-        if hidden is not None and hidden.mode == stat.S_IFDIR:
+        if mount is None and hidden is not None and hidden.mode == stat.S_IFDIR:
             return hidden
         return Entry(name, self.view.synthetic(self.path + b"/" + name if self.path else name).inode, stat.S_IFDIR)
 
@@ -83,7 +84,7 @@ class DirectoryHandle:
         if self.fd >= 0 and place.mount is self.mount:
             status = os.stat(b"..", dir_fd=self.fd, follow_symlinks=False)
             return self.mount.source.number(status.st_dev, status.st_ino)
-        if not place.rel:
+        if not place.rel and not isinstance(place.mount.source, MissingSource):
             return _root_entry(head, place.mount).inode
         return self.view.synthetic(head).inode
 
@@ -113,11 +114,8 @@ def fsync_directory(handle: DirectoryHandle, *, data_only: bool) -> None:
 
 
 def _root_entry(name: bytes, mount: Mount) -> Entry:
-    """Return the entry of a mount point; its number is 0 if the source is missing, but the name shows."""
-    try:
-        status = os.fstat(mount.source.fd)
-    except OSError:
-        return Entry(name, 0, stat.S_IFDIR)
+    """Return the entry of a mount point."""
+    status = os.fstat(mount.source.fd)
     return Entry(name, mount.source.number(status.st_dev, status.st_ino), stat.S_IFMT(status.st_mode))
 
 

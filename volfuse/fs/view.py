@@ -124,10 +124,10 @@ class View:
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     def root_inode(self) -> int:
-        """Return the number of the view's root directory; 0 if its source is missing."""
+        """Return the number of the view's root directory."""
         source = self.locate(b"").mount.source
         if isinstance(source, MissingSource):
-            return 0
+            return self.synthetic(b"").inode
         status = os.fstat(source.fd)
         return source.number(status.st_dev, status.st_ino)
 

@@ -10,6 +10,7 @@ __all__ = [
     "MNT_DETACH",
     "MS_BIND",
     "MS_NODEV",
+    "MS_NOEXEC",
     "MS_NOSUID",
     "MS_PRIVATE",
     "MS_RDONLY",
@@ -23,6 +24,7 @@ __all__ = [
 MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
+MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384

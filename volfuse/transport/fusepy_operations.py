@@ -43,6 +43,9 @@ _ROOT = b"/"
 _ROOT_DIRECTORY = 0
 """Handle of the list of all views."""
 
+_NO_FIGURES = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+"""Of the list of all views: it has no space of its own."""
+
 
 class FusepyOperations:
     """Serves a table of views.
@@ -135,9 +138,13 @@ class FusepyOperations:
             attributes.utimens_at(ghost.mount, ghost.fd, b"", atime, mtime)
 
     def statfs(self, path: bytes, target: int) -> None:
-        """Serve STATFS; the list of views has no figures."""
-        if path != _ROOT and self.ghosts.get(path) is None:
-            fill_statvfs(target, paths.statfs(self._locate(path[1:])))
+        """Serve STATFS."""
+        if path == _ROOT:
+            fill_statvfs(target, _NO_FIGURES)
+            return
+        ghost = self.ghosts.get(path)
+        figures = paths.statfs(self._locate(path[1:])) if ghost is None else attributes.statfs_at(ghost.fd, b"")
+        fill_statvfs(target, figures)
 
     # Extended attributes
 

@@ -1,0 +1,115 @@
+"""Targets of the conformance suite.
+
+`target` runs a test on a bare directory, which is the oracle, on a shared source of two views and on a private tree. A
+known gap of a transport is marked `@pytest.mark.gap("fusepy-shared", …, reason=…)`: there the test must fail.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.targets import Server, Target
+from tests.support import needs
+
+TRANSPORTS = ("fusepy",)
+KINDS = ("bare", *(f"{transport}-{what}" for transport in TRANSPORTS for what in ("shared", "private")))
+
+_numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gap(*kinds, reason): known not to work on these targets")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        params = set(callspec.params.values()) if callspec else set()
+        for gap in item.iter_markers("gap"):
+            if params & set(gap.args):
+                item.add_marker(pytest.mark.xfail(strict=True, reason=gap.kwargs["reason"]))
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[Path]:
+    """A directory on disk that every user can pass, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="volfuse-conformance-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session", params=TRANSPORTS)
+def server(request: pytest.FixtureRequest, base: Path) -> Iterator[Server]:
+    """A process that serves views by one transport."""
+    yield from _serve(request.param, base)
+
+
+@pytest.fixture(scope="session")
+def fusepy(base: Path) -> Iterator[Server]:
+    """A process with two views, `one` and `two`, that share `vol`."""
+    yield from _serve("fusepy", base)
+
+
+def _serve(transport: str, base: Path) -> Iterator[Server]:
+    needs(os.path.exists("/dev/fuse"), "there is no /dev/fuse")
+    needs(os.geteuid() == 0, "the suite changes users, so it must be root")
+    directory = base / f"{transport}-{next(_numbers)}"
+    for name in ("vol", "root-one", "root-two"):
+        (directory / name).mkdir(parents=True)
+    server = Server(transport, directory)
+    try:
+        for number, name in enumerate(("one", "two"), start=1):
+            server.attach(
+                name,
+                {"destination": "", "source": str(directory / f"root-{name}"), "private": True, "tag": number},
+                {"destination": "vol", "source": str(directory / "vol")},
+                {"destination": "ro", "source": str(directory / "vol"), "readonly": True},
+            )
+        yield server
+        counts = server.ask("counts")
+        assert counts["handles"] == counts["locks"] == counts["failures"] == 0, counts
+    finally:
+        log = server.stop()
+    assert not log, log
+
+
+@pytest.fixture(params=KINDS)
+def target(request: pytest.FixtureRequest, base: Path) -> Iterator[Target]:
+    """An empty directory, from all sides."""
+    name = f"case-{next(_numbers)}"
+    kind: str = request.param
+    transport, _, what = kind.partition("-")
+    if kind == "bare":
+        host = path = other = base / name
+    else:
+        server: Server = request.getfixturevalue(transport)
+        if what == "shared":
+            host = server.base / "vol" / name
+            path, other = (server.mountpoint / view / "vol" / name for view in ("one", "two"))
+        else:
+            host = server.base / "root-one" / name
+            path = other = server.mountpoint / "one" / name
+    host.mkdir()
+    host.chmod(0o755)
+    umask = os.umask(0o022)
+    yield Target(kind, path, other, host)
+    os.umask(umask)
+    shutil.rmtree(host)
+
+
+@pytest.fixture
+def readonly(fusepy: Server) -> Iterator[Target]:
+    """A directory seen through a read-only mount (`path`), a writable one (`other`) and on the host."""
+    name = f"case-{next(_numbers)}"
+    host = fusepy.base / "vol" / name
+    host.mkdir()
+    yield Target("fusepy-shared", fusepy.mountpoint / "one/ro" / name, fusepy.mountpoint / "two/vol" / name, host)
+    shutil.rmtree(host)
