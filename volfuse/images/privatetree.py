@@ -22,6 +22,7 @@ import errno
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class PrivateTrees:
         Raises:
             Unavailable: overlay was insisted on and the kernel refuses.
         """
+        self._copying = threading.Lock()  # held while an image is read: without privilege its modes change meanwhile
         self.reason = "copies were chosen" if overlay is False else _try_overlay(root)
         self.mode = "copy" if self.reason else "overlay"
         if overlay and self.reason:
@@ -72,7 +74,7 @@ class PrivateTrees:
         """
         with _opened(container_dir) as container_fd, _opened(image_rootfs) as image_fd:
             if self.mode == "copy":
-                with _made(container_fd, b"rootfs") as rootfs_fd:
+                with self._copying, _made(container_fd, b"rootfs") as rootfs_fd:
                     copy_tree(image_fd, rootfs_fd)
                 return
             os.mkdir(b"work", 0o700, dir_fd=container_fd)
