@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from volfuse.cli.connection import connect
@@ -31,8 +31,12 @@ _RETRY_MS = 20
 _LOG_TAIL_BYTES = 2048
 
 
-def start_daemon(places: Locations) -> None:
+def start_daemon(places: Locations, program: Sequence[str] = (sys.executable, "-m", "volfuse.daemon")) -> None:
     """Return once a daemon serves the socket.
+
+    Args:
+        places: its root and socket.
+        program: what to run.
 
     Raises:
         CommandFailed: it ended or was not ready in time; the text has its last log lines.
@@ -42,7 +46,7 @@ def start_daemon(places: Locations) -> None:
     deadline = time.monotonic() + DEADLINE_S
     with _turn(places.root):
         if not _answers(places.socket):
-            _launch(places, deadline)
+            _launch(places, program, deadline)
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def _answers(path: str) -> bool:
     return True
 
 
-def _launch(places: Locations, deadline: float) -> None:
+def _launch(places: Locations, program: Sequence[str], deadline: float) -> None:
     log_path = f"{places.root}/{LOG_NAME}"
     log_fd = os.open(log_path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with os.fdopen(log_fd, "ab") as log, tempfile.TemporaryDirectory(prefix="volfuse-") as directory:
@@ -72,7 +76,7 @@ def _launch(places: Locations, deadline: float) -> None:
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notices:
             notices.bind(f"{directory}/notify")
             process = subprocess.Popen(
-                [sys.executable, "-m", "volfuse.daemon", "--root", places.root, "--socket", places.socket],
+                [*program, "--root", places.root, "--socket", places.socket],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -115,7 +115,7 @@ class Client:
             reply = connection.getresponse()
         except BrokenPipeError:
             reply = _early_reply(connection)
-        except HTTPException as fault:
+        except (HTTPException, ConnectionError) as fault:
             raise CommandFailed(f"error during connect: {fault}") from fault
         if reply.status >= 400:
             raise _refusal(reply)

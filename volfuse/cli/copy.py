@@ -41,9 +41,12 @@ _SPECIAL = 1 << 26 | 1 << 19
 """Bits of Go's FileMode: device, irregular."""
 
 
+_USAGE = "CONTAINER:SRC_PATH DEST_PATH|-\n\tvolfuse cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH"
+
+
 @app.command(
     "cp",
-    cls=verb("CONTAINER:SRC_PATH DEST_PATH|- or SRC_PATH|- CONTAINER:DEST_PATH", 2, 2),
+    cls=verb(_USAGE, 2, 2),
     help="Copy files/folders between a container and the local filesystem",
 )
 def cp(

@@ -15,6 +15,7 @@ from volfuse.cli.hostoptions import (
     check_ulimit,
     exposed_ports,
     healthcheck,
+    log_config,
     port_bindings,
     restart_policy,
     ulimits,
@@ -173,7 +174,7 @@ def create(
         add, drop = capabilities(cap_add or [], cap_drop or [])
         host: dict[str, Json] = {
             "Binds": list(flags.binds) or None,
-            "LogConfig": {"Type": log_driver, "Config": pairs(log_opt or [])},
+            "LogConfig": log_config(log_driver, log_opt or []),
             "NetworkMode": (network or ["default"])[0],
             "PortBindings": port_bindings(publish or []),
             "RestartPolicy": policy,

@@ -9,10 +9,20 @@ from collections.abc import Iterable, Mapping
 
 from volfuse.cli.flags import check_integer
 from volfuse.cli.jsontypes import Json
+from volfuse.cli.keyvalues import pairs
 from volfuse.core.timestamps import parse_duration
 from volfuse.errors import InvalidSpec
 
-__all__ = ["capabilities", "check_ulimit", "exposed_ports", "healthcheck", "port_bindings", "restart_policy", "ulimits"]
+__all__ = [
+    "capabilities",
+    "check_ulimit",
+    "exposed_ports",
+    "healthcheck",
+    "log_config",
+    "port_bindings",
+    "restart_policy",
+    "ulimits",
+]
 
 _ALL = "ALL"
 _ULIMITS = frozenset(
@@ -48,10 +58,18 @@ def restart_policy(text: str) -> dict[str, Json]:
     return {"Name": name, "MaximumRetryCount": int(count or 0)}
 
 
+def log_config(driver: str, options: Iterable[str]) -> dict[str, Json]:
+    """Return `--log-driver` and `--log-opt`."""
+    config = pairs(options)
+    if driver == "none" and config:
+        raise InvalidSpec("invalid logging opts for driver none")
+    return {"Type": driver, "Config": config}
+
+
 def capabilities(add: Iterable[str], drop: Iterable[str]) -> tuple[list[str] | None, list[str] | None]:
-    """Normalise names and let `ALL` and additions win."""
+    """Normalise names; `ALL` stands for all others of its list."""
     added, dropped = _capability_set(add), _capability_set(drop)
-    return sorted(added) or None, sorted(dropped - added) or None
+    return sorted(added) or None, sorted(dropped) or None
 
 
 def _capability_set(names: Iterable[str]) -> set[str]:

@@ -83,7 +83,7 @@ class _Header:
         self._titles = titles
 
     def field(self, name: str) -> Json:
-        if name == "Label":
+        if name == "Label" and name not in self._titles:
             return lambda label: label.rsplit(".", 1)[-1].replace("-", " ").replace("_", " ")
         return self._titles.get(name)
 

@@ -124,7 +124,9 @@ def volfuse(
 
         typer.echo(f"volfuse version {__version__}")
         raise typer.Exit
-    ctx.obj = Session(root, socket)
+    session = Session(root, socket)
+    ctx.obj = session
+    ctx.call_on_close(session.close)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -36,6 +36,11 @@ class Session:
         """The client; it starts a daemon if there is none, unless VOLFUSE_AUTOSTART is 0."""
         return Client(self.places.socket, None if os.environ.get("VOLFUSE_AUTOSTART") == "0" else self._start)
 
+    def close(self) -> None:
+        """Drop the connection, if one was made."""
+        if "client" in self.__dict__:
+            self.client.close()
+
     def running(self) -> bool:
         """Tell whether a daemon answers at the socket."""
         try:

@@ -9,7 +9,7 @@ Source: moby api/types/container InspectResponse, api/types/image InspectRespons
 from __future__ import annotations
 
 from volfuse.cli.jsontypes import Json
-from volfuse.core.gotemplate import EMPTY_LIST, EMPTY_MAP, Object, Record
+from volfuse.core.gotemplate import EMPTY_LIST, EMPTY_MAP, Object, Record, TextMap
 from volfuse.core.gotemplate.values import NIL_POINTER
 
 __all__ = ["shaped"]
@@ -73,6 +73,8 @@ _MOUNT: dict[str, Json] = {
     "RW": False,
     "Propagation": "",
 }
+_TEXT_MAPS = frozenset(("Annotations", "Labels", "Options", "StorageOpt", "Sysctls", "Tmpfs"))
+_SETS = frozenset(("ExposedPorts", "Volumes"))
 _MOUNT_OPTIONAL = ("Type", "Name", "Driver")
 _LEFT_OUT: dict[str, dict[str, Json]] = {
     "": {"SizeRw": NIL_POINTER, "SizeRootFs": NIL_POINTER, "Status": EMPTY_MAP, "UsageData": NIL_POINTER},
@@ -84,11 +86,10 @@ _LEFT_OUT: dict[str, dict[str, Json]] = {
         "Runtime": "",
     },
     "Config": {
-        "Healthcheck": NIL_POINTER,
-        "StopTimeout": NIL_POINTER,
-        "StopSignal": "",
-        "ExposedPorts": EMPTY_MAP,
-        "Shell": EMPTY_LIST,
+        **dict.fromkeys(("Hostname", "Domainname", "User", "Image", "WorkingDir", "StopSignal"), ""),
+        **dict.fromkeys(("Cmd", "Entrypoint", "Env", "OnBuild", "Shell"), EMPTY_LIST),
+        **dict.fromkeys(("ExposedPorts", "Labels", "Volumes"), EMPTY_MAP),
+        **dict.fromkeys(("Healthcheck", "StopTimeout"), NIL_POINTER),
     },
     "State": {"Health": NIL_POINTER},
 }
@@ -112,8 +113,10 @@ def _value(key: str, value: Json, parent: str) -> Json:
         return EMPTY_LIST if key in _LISTS else EMPTY_MAP if key in _MAPS else NIL_POINTER
     if key == "Mounts" and not parent:
         return [Record({**_MOUNT, **mount}, _MOUNT_OPTIONAL) for mount in value]
+    if isinstance(value, dict) and key in _SETS:
+        return {name: Record({}) for name in sorted(value)}
     if isinstance(value, dict) and key in _MAPS:
-        return dict(sorted(value.items()))
+        return TextMap(sorted(value.items())) if key in _TEXT_MAPS else dict(sorted(value.items()))
     if isinstance(value, dict) and not parent:
         return shaped(value, key)
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socketserver
@@ -60,6 +61,8 @@ class FakeDaemon:
     socket: str
     routes: dict[str, Answer] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    swallow: Callable[[Any], None] | None = None
+    """Reads bodies instead of keeping them."""
 
     def answer(self, request: Request) -> Reply:
         """Record the request and find its reply."""
@@ -100,12 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            body = b""
+            body = bytearray()
             while size := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(size)
+                data = self.rfile.read(size)
                 self.rfile.readline()
+                if self.server.fake.swallow is None:
+                    body += data
+                else:
+                    self.server.fake.swallow(io.BytesIO(data))
             self.rfile.readline()
-            return body
+            return bytes(body)
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _send(self, reply: Reply) -> None:

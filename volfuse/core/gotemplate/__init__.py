@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from volfuse.core.gotemplate.errors import ExecutionError, ParseError, TemplateError
 from volfuse.core.gotemplate.template import Template
-from volfuse.core.gotemplate.values import EMPTY_LIST, EMPTY_MAP, MISSING, Object, Record, Struct, marshal
+from volfuse.core.gotemplate.values import EMPTY_LIST, EMPTY_MAP, MISSING, Object, Record, Struct, TextMap, marshal
 
 __all__ = [
     "EMPTY_LIST",
@@ -22,5 +22,6 @@ __all__ = [
     "Struct",
     "Template",
     "TemplateError",
+    "TextMap",
     "marshal",
 ]

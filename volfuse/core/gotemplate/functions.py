@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 from volfuse.core.gotemplate.errors import CallError
 from volfuse.core.gotemplate.printf import sprint, sprintf, sprintln
-from volfuse.core.gotemplate.values import MISSING, Value, format_value, is_true, marshal, type_name
+from volfuse.core.gotemplate.values import MISSING, TextMap, Value, format_value, is_true, marshal, type_name
 
 __all__ = ["FUNCTIONS", "HEADER_FUNCTIONS", "LAZY"]
 
@@ -24,7 +24,7 @@ def _index(value: Value, *keys: Value) -> Value:
         if isinstance(value, dict):
             if not isinstance(key, str):
                 raise CallError(f"value has type {type_name(key)}; should be string")
-            value = value.get(key)
+            value = value.get(key, "" if isinstance(value, TextMap) else None)
         elif isinstance(value, (list, tuple, str)):
             value = _item(value, key)
         else:

@@ -34,6 +34,7 @@ class Kind(Enum):
     COMMA = auto()
     OPEN = auto()
     CLOSE = auto()
+    CHARACTER = auto()
     END = auto()
 
 
@@ -130,6 +131,7 @@ def _comment(text: str, begin: int) -> tuple[int, bool]:
 
 def _action(text: str, offset: int) -> Iterator[Token]:
     depth = 0
+    begin = _line(text, offset)
     right = re.compile(r"[ \t\r\n]+-\}\}|\}\}")
     while True:
         if end := right.match(text, offset):
@@ -138,7 +140,8 @@ def _action(text: str, offset: int) -> Iterator[Token]:
             yield Token(Kind.RIGHT, end[0], offset, _line(text, offset))
             return
         if offset >= len(text):
-            raise _error(text, offset, "unclosed action")
+            started = "" if _line(text, offset) == begin else f" started at :{begin}"
+            raise _error(text, offset, f"unclosed action{started}")
         token = _next(text, offset)
         depth += {Kind.OPEN: 1, Kind.CLOSE: -1}.get(token.kind, 0)
         if depth < 0:
@@ -166,6 +169,8 @@ def _next(text: str, offset: int) -> Token:
         raise _error(text, offset, "expected :=")
     if char == ".":
         raise _error(text, offset, f"bad character {_named(text[offset + 1])}")
+    if char.isascii() and char.isprintable():
+        return Token(Kind.CHARACTER, char, offset, _line(text, offset))
     raise _error(text, offset, f"unrecognized character in action: {_named(char)}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NoReturn
 
 from volfuse.core.gotemplate import nodes as n
@@ -31,7 +31,7 @@ def parse(text: str, functions: Collection[str], name: str = "") -> tuple[n.Stat
         ParseError: with Go's text.
     """
     try:
-        return _Parser(list(tokens(text)), functions).template()
+        return _Parser(tokens(text), functions).template()
     except ParseError as fault:
         if name:
             raise ParseError(str(fault).replace("template: :", f"template: {name}:", 1)) from None
@@ -41,8 +41,9 @@ def parse(text: str, functions: Collection[str], name: str = "") -> tuple[n.Stat
 class _Parser:
     """One pass over the tokens. `_scope` holds the variables that are known at this point."""
 
-    def __init__(self, found: list[Token], functions: Collection[str]) -> None:
-        self._tokens = found
+    def __init__(self, found: Iterator[Token], functions: Collection[str]) -> None:
+        self._source = found
+        self._tokens: list[Token] = []
         self._at = 0
         self._functions = functions
         self._scope = ["$"]
@@ -137,7 +138,16 @@ class _Parser:
                 self._next_word()
                 self._check(commands, context)
                 return n.Pipe(start.offset, variables, assigns, tuple(commands))
-            if token.kind in (Kind.PIPE, Kind.RIGHT, Kind.CLOSE, Kind.COMMA, Kind.DECLARE, Kind.ASSIGN, Kind.END):
+            if token.kind in (
+                Kind.PIPE,
+                Kind.RIGHT,
+                Kind.CLOSE,
+                Kind.COMMA,
+                Kind.DECLARE,
+                Kind.ASSIGN,
+                Kind.CHARACTER,
+                Kind.END,
+            ):
                 self._fail(f"unexpected {token} in {context}", token)
             commands.append(self._command())
 
@@ -187,8 +197,6 @@ class _Parser:
                 self._back()
             elif token.kind is not Kind.PIPE:
                 self._fail(f"unexpected {token} in operand", token)
-            elif self._peek_word().kind in (Kind.RIGHT, Kind.CLOSE):
-                self._fail("missing value for command")
             break
         if not operands:
             self._fail("empty command")
@@ -276,10 +284,13 @@ class _Parser:
     # tokens
 
     def _peek(self) -> Token:
+        """Look at the next token; the lexer goes no further, so that its errors come in their turn."""
+        while len(self._tokens) <= self._at:
+            self._tokens.append(next(self._source))
         return self._tokens[self._at]
 
     def _next(self) -> Token:
-        token = self._tokens[self._at]
+        token = self._peek()
         if token.kind is not Kind.END:
             self._at += 1
         return token

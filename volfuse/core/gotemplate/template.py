@@ -16,6 +16,7 @@ from volfuse.core.gotemplate.values import (
     NIL_POINTER,
     Object,
     Record,
+    TextMap,
     Value,
     format_value,
     is_true,
@@ -251,7 +252,7 @@ class _Run:
                 value = receiver.hidden[name]
             elif isinstance(receiver, Record):
                 self._fail(f"can't evaluate field {name} in type {type_name(receiver)}")
-            elif self._template.strict:
+            elif self._template.strict and not isinstance(receiver, TextMap):
                 self._fail(f"map has no entry for key {quote(name)}")
             else:
                 value = MISSING

@@ -25,6 +25,7 @@ __all__ = [
     "Object",
     "Record",
     "Struct",
+    "TextMap",
     "Value",
     "format_float",
     "format_value",
@@ -59,6 +60,10 @@ EMPTY_LIST = _NilList()
 EMPTY_MAP = _NilMap()
 NIL_POINTER = _NilPointer()
 MISSING = _Missing()
+
+
+class TextMap(dict[str, Value]):
+    """A map[string]string: a key that it lacks has the empty text."""
 
 
 class Record(dict[str, Value]):
