@@ -1,0 +1,294 @@
+"""Nodes: what the kernel holds, by node id.
+
+Two kinds of object lie behind them. A `Directory` is a directory of a source, one however many views show it; it knows
+its place there (directory above and name) and, for a while, a descriptor. A `File` is anything else in a source, and
+its own node: all views share it. A `DirectoryNode` is a directory as one view shows it, since the kernel lets a
+directory have only one name.
+
+Files and directories are found again by their *key*: inode, device, type, and birth time as the generation, one
+integer. A file that took over a deleted one's inode number has another key. Memory matters: a node stays below 500 bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Final
+
+from volfuse.fs.source import Source
+from volfuse.fs.view import Mount, View
+from volfuse.transport.kernel.mounts import MountState
+
+__all__ = ["ROOT_ID", "Directory", "DirectoryNode", "Fd", "File", "Node", "NodeTable", "OpenFile"]
+
+ROOT_ID: Final = 1
+
+
+class Fd:
+    """A descriptor that is closed with the last reference: who uses one keeps a reference, so eviction cannot hurt."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class RootFd:
+    """The descriptor of a source's root, which the source closes."""
+
+    __slots__ = ("fd", "source")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.fd = source.fd
+
+
+class Directory:
+    """A directory of a source.
+
+    Attributes:
+        parent: directory above; None for a source's root.
+        holder: its descriptor while it is open.
+        pinned: the holder is a source's root and is not evicted.
+        used: since the last look of the evictor.
+        fresh: node ids of the views that got its attributes lately, with the time (monotonic, ns).
+    """
+
+    __slots__ = ("__weakref__", "fresh", "holder", "key", "name", "parent", "pinned", "used")
+
+    def __init__(self, key: int, parent: Directory | None, name: bytes) -> None:
+        self.key = key
+        self.parent = parent
+        self.name = name
+        self.holder: Fd | RootFd | None = None
+        self.pinned = False
+        self.used = False
+        self.fresh: dict[int, int] = {}
+
+
+class OpenFile:
+    """What a file has while it is open.
+
+    Attributes:
+        handles: number and descriptor of each handle.
+        backing: id registered with the kernel; 0 without.
+    """
+
+    __slots__ = ("backing", "handles")
+
+    def __init__(self) -> None:
+        self.handles: dict[int, int] = {}
+        self.backing = 0
+
+
+class File:
+    """A node that is no directory, shared by all views.
+
+    Attributes:
+        parent: where it was seen last; None if it has no name (O_TMPFILE).
+        mount: through which it was seen last.
+        opened: while handles are open. Guarded by the table of handles.
+    """
+
+    __slots__ = ("id", "key", "mount", "name", "nlookup", "opened", "parent")
+
+    def __init__(self, number: int, key: int, mount: MountState, parent: Directory | None, name: bytes) -> None:
+        self.id = number
+        self.key = key
+        self.mount = mount
+        self.parent = parent
+        self.name = name
+        self.nlookup = 0  # guarded by NodeTable.lock
+        self.opened: OpenFile | None = None
+
+
+class DirectoryNode:
+    """A directory in one view.
+
+    Attributes:
+        directory: None for one that only the view has, to lead to a mount point.
+        path: in the view, for the view's root and directories that hold mount points; None elsewhere.
+        own: names that the view puts into it.
+        parent: node above, None for a view's root.
+        view: None for the list of views.
+    """
+
+    __slots__ = ("directory", "id", "key", "mount", "nlookup", "own", "parent", "path", "view")
+
+    def __init__(
+        self,
+        number: int,
+        view: View | None,
+        mount: MountState,
+        directory: Directory | None,
+        parent: DirectoryNode | None,
+        path: bytes | None,
+    ) -> None:
+        self.id = number
+        self.view = view
+        self.mount = mount
+        self.directory = directory
+        self.parent = parent
+        self.path = path
+        self.own: Mapping[bytes, Mount | None] | None = (
+            view.covered.get(path) if view is not None and path is not None else None
+        )
+        self.nlookup = 0  # guarded by NodeTable.lock
+        self.key: tuple[object, ...] = ()
+
+
+Node = File | DirectoryNode
+
+
+class _Reference(weakref.ref[Directory]):
+    __slots__ = ("key",)
+
+    key: int
+
+
+class NodeTable:
+    """All nodes that the kernel holds, and the directories behind them.
+
+    `lock` is taken for every change of a table or of nlookup, and for nothing else; no system call is made under it.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_id: dict[int, Node] = {}
+        self._files: dict[int, File] = {}  # guarded by self.lock
+        self._directory_nodes: dict[tuple[object, ...], DirectoryNode] = {}  # guarded by self.lock
+        self._directories: dict[int, _Reference] = {}  # guarded by self.lock
+        self._next = ROOT_ID + 1  # guarded by self.lock
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def node(self, number: int) -> Node:
+        """Return a node; ESTALE for one that was never given out or has been forgotten."""
+        try:
+            return self.by_id[number]
+        except KeyError:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE)) from None
+
+    def directory_node(self, number: int) -> DirectoryNode:
+        """Return the node of a directory; ENOTDIR for another."""
+        node = self.node(number)
+        if node.__class__ is DirectoryNode:
+            return node
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def file(self, number: int) -> File:
+        """Return the node of anything but a directory; EISDIR for a directory."""
+        node = self.node(number)
+        if node.__class__ is File:
+            return node
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+    def give_file(self, key: int, mount: MountState, parent: Directory | None, name: bytes, new: bool = False) -> File:
+        """Return the node of a file seen at a place, its nlookup counted up.
+
+        Args:
+            new: the file was made just now, so a node with its key is that of a deleted file.
+        """
+        with self.lock:
+            node = self._files.get(key)
+            if node is None or new:
+                node = File(self._next, key, mount, parent, name)
+                self._next += 1
+                self._files[key] = self.by_id[node.id] = node
+            elif node.parent is not parent or node.name != name:
+                node.parent = parent
+                node.name = name
+                node.mount = mount
+            node.nlookup += 1
+            return node
+
+    def find_file(self, key: int) -> File | None:
+        """Return the node with this key."""
+        return self._files.get(key)
+
+    def give_directory_node(
+        self,
+        container: str,
+        mount: MountState,
+        directory: Directory | None,
+        parent: DirectoryNode,
+        view: View,
+        path: bytes | None,
+    ) -> DirectoryNode:
+        """Return the node of a directory in a view, its nlookup counted up."""
+        key = (container, mount.number, directory.key if directory is not None else path)
+        with self.lock:
+            node = self._directory_nodes.get(key)
+            if node is None or node.path != path:
+                node = DirectoryNode(self._next, view, mount, directory, parent, path)
+                self._next += 1
+                node.key = key
+                self._directory_nodes[key] = self.by_id[node.id] = node
+            else:
+                node.parent = parent
+            node.nlookup += 1
+            return node
+
+    def directory(self, key: int, parent: Directory | None, name: bytes, new: bool = False) -> Directory:
+        """Return the directory with this key, known to be at a place from now on."""
+        with self.lock:
+            known = self._directories.get(key)
+            found = known() if known is not None else None
+            if found is None or new:
+                found = Directory(key, parent, name)
+                self._directories[key] = reference = _Reference(found, self._drop)
+                reference.key = key
+            elif parent is not None and (found.parent is not parent or found.name != name):
+                found.parent = parent
+                found.name = name
+            return found
+
+    def find_directory(self, key: int) -> Directory | None:
+        """Return the directory with this key, if anything refers to it."""
+        known = self._directories.get(key)
+        return known() if known is not None else None
+
+    def add_root(self, node: DirectoryNode) -> None:
+        """Enter the node of the list of views, which is never forgotten."""
+        node.nlookup = 1
+        self.by_id[ROOT_ID] = node
+
+    def forget(self, number: int, count: int) -> None:
+        """Take back `count` lookups; with the last the node goes."""
+        if number == ROOT_ID:
+            return
+        with self.lock:
+            node = self.by_id.get(number)
+            if node is None:
+                return
+            node.nlookup -= count
+            if node.nlookup > 0:
+                return
+            del self.by_id[number]
+            if isinstance(node, File):
+                if self._files.get(node.key) is node:
+                    del self._files[node.key]
+            elif self._directory_nodes.get(node.key) is node:
+                del self._directory_nodes[node.key]
+                if node.directory is not None:
+                    node.directory.fresh.pop(number, None)
+
+    def clear(self) -> None:
+        """Forget everything, after the kernel has."""
+        with self.lock:
+            self.by_id.clear()
+            self._files.clear()
+            self._directory_nodes.clear()
+
+    def _drop(self, gone: weakref.ref[Directory]) -> None:
+        # Called from wherever the last reference goes, also under the lock: single dictionary steps, no lock.
+        assert isinstance(gone, _Reference)
+        if self._directories.get(gone.key) is gone:
+            self._directories.pop(gone.key, None)

@@ -1,0 +1,157 @@
+"""GETATTR, SETATTR, STATX, STATFS.
+
+Rights were checked by the kernel (default_permissions), so changes are made with the daemon's own.
+"""
+
+# ruff: noqa: ARG002 (handlers have one signature)
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from volfuse.fs import attributes as fs_attributes
+from volfuse.fs.descriptors import self_path
+from volfuse.sys.credentials import writing_as
+from volfuse.sys.statx import STATX_BTIME, StatxFields
+from volfuse.sys.utimens import NOW, OMIT, Timespec
+from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.nodes import DirectoryNode, File, Node
+from volfuse.transport.kernel.server import Server, attributes_of
+from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.flags import FATTR
+from volfuse.transport.kernel.wire.layouts import LAYOUTS
+from volfuse.transport.kernel.wire.opcodes import Opcode
+from volfuse.transport.kernel.wire.replies import STATFS_REPLY, STATX_REPLY
+from volfuse.transport.kernel.wire.requests import HEADER_SIZE
+
+__all__ = ["Attributes"]
+
+_SETATTR_IN = LAYOUTS["fuse_setattr_in"].struct
+_STATX_BASIC_STATS = 0x7FF
+
+_MODE, _UID, _GID, _SIZE = int(FATTR.MODE), int(FATTR.UID), int(FATTR.GID), int(FATTR.SIZE)
+_ATIME, _MTIME, _FH = int(FATTR.ATIME), int(FATTR.MTIME), int(FATTR.FH)
+_ATIME_NOW, _MTIME_NOW, _KILL = int(FATTR.ATIME_NOW), int(FATTR.MTIME_NOW), int(FATTR.KILL_SUIDGID)
+
+
+class Attributes:
+    """What stat(2) shows, and changing it."""
+
+    def __init__(self, server: Server, handles: Handles) -> None:
+        self._server = server
+        self._handles = handles
+
+    def handlers(self) -> Mapping[Opcode, Handler]:
+        """Return the handlers of this theme."""
+        return {
+            Opcode.GETATTR: self.getattr,
+            Opcode.SETATTR: self.setattr,
+            Opcode.STATX: self.statx,
+            Opcode.STATFS: self.statfs,
+        }
+
+    def getattr(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Answer with the attributes of a node."""
+        server = self._server
+        return server.attr_reply(reader, unique, server.nodes.node(nodeid))
+
+    def setattr(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Change mode, owner, size, times; answer with what they are then. The ctime is the source's own."""
+        (
+            valid, handle, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, uid, gid,
+        ) = _SETATTR_IN.unpack_from(reader.buffer, HEADER_SIZE)  # fmt: skip
+        server = self._server
+        node = server.nodes.node(nodeid)
+        mount = node.mount.mount
+        mount.check_writable()
+        if isinstance(node, DirectoryNode):
+            pinned = server.directories.of(node, reader.statx)
+        else:
+            pinned = server.directories.pin(node, reader.statx)
+        fd = pinned.fd
+        if valid & _SIZE:
+            self._truncate(reader, node, fd, size, handle if valid & _FH else None, valid & _KILL != 0)
+        if valid & (_UID | _GID):
+            fs_attributes.chown_at(mount, fd, b"", uid if valid & _UID else -1, gid if valid & _GID else -1)
+        if valid & _MODE:
+            os.chmod(self_path(fd), mode & 0o7777)
+        if valid & (_ATIME | _MTIME):
+            fs_attributes.utimens_at(
+                mount,
+                fd,
+                b"",
+                _time(valid, _ATIME, _ATIME_NOW, atime, atime_ns),
+                _time(valid, _MTIME, _MTIME_NOW, mtime, mtime_ns),
+            )
+        if isinstance(node, DirectoryNode):
+            server.changed(node.directory, nodeid)
+        return server.attr_reply(reader, unique, node)
+
+    def statx(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Answer with attributes and the birth time, which GETATTR has no room for."""
+        node = self._server.nodes.node(nodeid)
+        found, synthetic, mount = self._server.getattr(reader, node)
+        _, seconds, _, nanoseconds = mount.file_timeouts if isinstance(node, File) else mount.timeouts
+        if found is None:
+            assert synthetic is not None
+            fields = _synthetic_statx(attributes_of(synthetic))
+        else:
+            number = mount.inode(found[21], found[22], found[7])
+            # The device is the view's own, which the kernel fills in.
+            fields = (found[0], *found[1:7], number, *found[8:21], 0, 0)
+        return STATX_REPLY.pack(STATX_REPLY.size, 0, unique, seconds, nanoseconds, 0, *fields)
+
+    def statfs(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Answer with the figures of the file system that a node lies on."""
+        server = self._server
+        node = server.nodes.node(nodeid)
+        found = _statfs(server, reader, node)
+        return STATFS_REPLY.pack(
+            STATFS_REPLY.size, 0, unique, found.f_blocks, found.f_bfree, found.f_bavail, found.f_files, found.f_ffree,
+            found.f_bsize, found.f_namemax, found.f_frsize,
+        )  # fmt: skip
+
+    def _truncate(self, reader: Reader, node: Node, fd: int, size: int, handle: int | None, kill: bool) -> None:
+        """Set the size, for the caller where set-user-id bits are to go: the daemon's own right would keep them."""
+        if not isinstance(node, File):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        target = self._handles.writable(node, handle)
+        opened = -1
+        if target is None:
+            target = opened = os.open(self_path(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            if kill:
+                with writing_as(reader.header[4]):
+                    os.ftruncate(target, size)
+            else:
+                os.ftruncate(target, size)
+        finally:
+            if opened >= 0:
+                os.close(opened)
+
+
+def _time(valid: int, given: int, now: int, seconds: int, nanoseconds: int) -> Timespec:
+    if not valid & given:
+        return OMIT
+    return NOW if valid & now else (seconds, nanoseconds)
+
+
+def _statfs(server: Server, reader: Reader, node: Node) -> os.statvfs_result:
+    if isinstance(node, File):
+        pinned = server.directories.pin(node, reader.statx)
+        return os.fstatvfs(pinned.fd)
+    if node.directory is not None:
+        holder = server.directories.of(node, reader.statx)
+        return os.fstatvfs(holder.fd)
+    if node.view is None:
+        return os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+    return os.fstatvfs(node.mount.source.fd)
+
+
+def _synthetic_statx(attr: tuple[int, ...]) -> StatxFields:
+    inode, size, blocks, atime, mtime, ctime, atime_ns, mtime_ns, ctime_ns, mode, nlink, uid, gid, _, blksize, _ = attr
+    return (
+        _STATX_BASIC_STATS | STATX_BTIME, blksize, 0, nlink, uid, gid, mode, inode, size, blocks, 0, atime, atime_ns,
+        ctime, ctime_ns, ctime, ctime_ns, mtime, mtime_ns, 0, 0, 0, 0,
+    )  # fmt: skip

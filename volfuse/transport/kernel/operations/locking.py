@@ -1,0 +1,77 @@
+"""GETLK, SETLK, SETLKW (record locks and flock), INTERRUPT."""
+
+# ruff: noqa: ARG002 (handlers have one signature)
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping
+from typing import Final
+
+from volfuse.sys.filelock import RecordLock
+from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.locks import Locks
+from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.flags import FUSE_LK_FLOCK
+from volfuse.transport.kernel.wire.layouts import LAYOUTS
+from volfuse.transport.kernel.wire.opcodes import Opcode
+from volfuse.transport.kernel.wire.replies import LOCK_REPLY, error
+from volfuse.transport.kernel.wire.requests import HEADER_SIZE
+
+__all__ = ["Locking"]
+
+_LK_IN = LAYOUTS["fuse_lk_in"].struct
+_INTERRUPT_IN = LAYOUTS["fuse_interrupt_in"].struct
+_OFFSET_MAX: Final = (1 << 63) - 1
+_FLOCK = {fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}
+
+
+class Locking:
+    """Locks of files."""
+
+    def __init__(self, handles: Handles, locks: Locks) -> None:
+        self._handles = handles
+        self._locks = locks
+
+    def handlers(self) -> Mapping[Opcode, Handler]:
+        """Return the handlers of this theme."""
+        return {
+            Opcode.GETLK: self.getlk,
+            Opcode.SETLK: self.setlk,
+            Opcode.SETLKW: self.setlkw,
+            Opcode.INTERRUPT: self.interrupt,
+        }
+
+    def getlk(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Answer with a lock that stands in the way."""
+        handle, owner, start, stop, kind, pid, _ = _LK_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        found = self._locks.get(self._handles.file(handle).file, owner, _lock(start, stop, kind, pid))
+        last = found.start + found.length - 1 if found.length else _OFFSET_MAX
+        return LOCK_REPLY.pack(LOCK_REPLY.size, 0, unique, found.start, last, found.kind, max(found.pid, 0))
+
+    def setlk(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Lock or unlock without waiting."""
+        handle, owner, start, stop, kind, pid, flags = _LK_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        file = self._handles.file(handle).file
+        if flags & FUSE_LK_FLOCK:
+            self._locks.flock(file, _FLOCK[kind])
+        else:
+            self._locks.set(file, owner, _lock(start, stop, kind, pid))
+        return error(unique, 0)
+
+    def setlkw(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes | None:
+        """Lock; where that has to wait, the answer comes later."""
+        handle, owner, start, stop, kind, pid, flags = _LK_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        file = self._handles.file(handle).file
+        if flags & FUSE_LK_FLOCK:
+            done = self._locks.wait_flock(unique, file, _FLOCK[kind])
+        else:
+            done = self._locks.wait_set(unique, file, owner, _lock(start, stop, kind, pid))
+        return error(unique, 0) if done else None
+
+    def interrupt(self, reader: Reader, unique: int, nodeid: int, end: int) -> None:
+        """End a wait. What does not wait for a lock is answered soon, or not before its source answers."""
+        self._locks.interrupt(_INTERRUPT_IN.unpack_from(reader.buffer, HEADER_SIZE)[0])
+
+
+def _lock(start: int, last: int, kind: int, pid: int) -> RecordLock:
+    return RecordLock(kind, start, 0 if last >= _OFFSET_MAX else last - start + 1, pid)

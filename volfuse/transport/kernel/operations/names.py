@@ -1,0 +1,230 @@
+"""MKNOD, MKDIR, SYMLINK, LINK, UNLINK, RMDIR, RENAME, RENAME2, READLINK: names made, moved and removed."""
+
+# ruff: noqa: ARG002 (handlers have one signature)
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from volfuse.fs import directories as fs_directories
+from volfuse.fs import files as fs_files
+from volfuse.fs import links as fs_links
+from volfuse.fs.descriptors import Caller, self_path
+from volfuse.sys.rename import RENAME_EXCHANGE, RENAME_NOREPLACE
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File
+from volfuse.transport.kernel.places import stale
+from volfuse.transport.kernel.rules import check_absent, check_renamable, check_rmdir, check_target, check_unlink
+from volfuse.transport.kernel.server import Server, entry_reply
+from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.layouts import LAYOUTS
+from volfuse.transport.kernel.wire.opcodes import Opcode
+from volfuse.transport.kernel.wire.replies import decode_device, error, payload
+from volfuse.transport.kernel.wire.requests import HEADER_SIZE, name_at, names_at, value_at
+
+__all__ = ["Names"]
+
+_MKNOD_IN = LAYOUTS["fuse_mknod_in"].struct
+_MKDIR_IN = LAYOUTS["fuse_mkdir_in"].struct
+_LINK_IN = LAYOUTS["fuse_link_in"].struct
+_RENAME_IN = LAYOUTS["fuse_rename_in"].struct
+_RENAME2_IN = LAYOUTS["fuse_rename2_in"].struct
+
+
+class Names:
+    """Directory entries."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def handlers(self) -> Mapping[Opcode, Handler]:
+        """Return the handlers of this theme."""
+        return {
+            Opcode.READLINK: self.readlink,
+            Opcode.SYMLINK: self.symlink,
+            Opcode.MKNOD: self.mknod,
+            Opcode.MKDIR: self.mkdir,
+            Opcode.LINK: self.link,
+            Opcode.UNLINK: self.unlink,
+            Opcode.RMDIR: self.rmdir,
+            Opcode.RENAME: self.rename,
+            Opcode.RENAME2: self.rename2,
+        }
+
+    def readlink(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Answer with what a link holds."""
+        server = self._server
+        pinned = server.directories.pin(server.nodes.file(nodeid), reader.statx)
+        return payload(unique, fs_links.readlink_at(pinned.fd, b""))
+
+    def symlink(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Make a symbolic link that belongs to the caller."""
+        buffer = reader.buffer
+        stop = buffer.find(0, HEADER_SIZE, end) + 1
+        name = name_at(buffer, HEADER_SIZE, stop or end)
+        target, _ = value_at(buffer, stop or end, end)
+        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        fs_links.symlink_at(parent.mount.mount, dirfd, name, target, _caller(reader))
+        del holder
+        return self._made(reader, unique, parent, directory, name)
+
+    def mknod(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Make a FIFO, socket, device or empty file that belongs to the caller."""
+        mode, device, umask = _MKNOD_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        name = name_at(reader.buffer, HEADER_SIZE + _MKNOD_IN.size, end)
+        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        os.umask(umask)
+        number = os.makedev(*decode_device(device))
+        fs_files.mknod_at(parent.mount.mount, dirfd, name, mode, number, _caller(reader))
+        del holder
+        return self._made(reader, unique, parent, directory, name)
+
+    def mkdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Make a directory that belongs to the caller."""
+        mode, umask = _MKDIR_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        name = name_at(reader.buffer, HEADER_SIZE + _MKDIR_IN.size, end)
+        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        os.umask(umask)
+        fs_directories.mkdir_at(parent.mount.mount, dirfd, name, mode, _caller(reader))
+        del holder
+        return self._made(reader, unique, parent, directory, name)
+
+    def link(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Give a file another name."""
+        (old_id,) = _LINK_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        name = name_at(reader.buffer, HEADER_SIZE + _LINK_IN.size, end)
+        server = self._server
+        node = server.nodes.file(old_id)
+        parent = server.nodes.directory_node(nodeid)
+        self._check_one_mount(node, parent, name)
+        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        parent.mount.mount.check_writable()
+        self._link(reader, node, dirfd, name, parent)
+        del holder
+        return self._made(reader, unique, parent, directory, name, new=False)
+
+    def unlink(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Remove a name that is no directory."""
+        name = name_at(reader.buffer, HEADER_SIZE, end)
+        server = self._server
+        parent = server.nodes.directory_node(nodeid)
+        check_unlink(parent, name)
+        holder = server.holder(reader, parent)
+        fs_links.unlink_at(parent.mount.mount, holder.fd, name)
+        server.changed(parent.directory, nodeid)
+        return error(unique, 0)
+
+    def rmdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Remove an empty directory."""
+        name = name_at(reader.buffer, HEADER_SIZE, end)
+        server = self._server
+        parent = server.nodes.directory_node(nodeid)
+        check_rmdir(parent, name)
+        holder = server.holder(reader, parent)
+        fs_links.rmdir_at(parent.mount.mount, holder.fd, name)
+        server.changed(parent.directory, nodeid)
+        return error(unique, 0)
+
+    def rename(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Rename without flags."""
+        (new_id,) = _RENAME_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        old, new = names_at(reader.buffer, HEADER_SIZE + _RENAME_IN.size, end)
+        return self._rename(reader, unique, nodeid, old, new_id, new, 0)
+
+    def rename2(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+        """Rename with RENAME_NOREPLACE or RENAME_EXCHANGE."""
+        new_id, flags = _RENAME2_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        old, new = names_at(reader.buffer, HEADER_SIZE + _RENAME2_IN.size, end)
+        return self._rename(reader, unique, nodeid, old, new_id, new, flags)
+
+    def _rename(
+        self, reader: Reader, unique: int, old_id: int, old: bytes, new_id: int, new: bytes, flags: int
+    ) -> bytes:
+        server = self._server
+        old_parent = server.nodes.directory_node(old_id)
+        new_parent = server.nodes.directory_node(new_id)
+        check_target(new_parent, new)
+        if old_parent.mount is not new_parent.mount:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), old)
+        check_renamable(old_parent, old)
+        check_renamable(new_parent, new)
+        old_holder = server.holder(reader, old_parent)
+        new_holder = server.holder(reader, new_parent)
+        fs_links.rename_at(old_parent.mount.mount, old_holder.fd, old, new_holder.fd, new, flags)
+        self._moved(reader, new_parent, new_holder.fd, new)
+        if flags & RENAME_EXCHANGE:
+            self._moved(reader, old_parent, old_holder.fd, old)
+        server.changed(old_parent.directory, old_id)
+        if new_parent is not old_parent:
+            server.changed(new_parent.directory, new_id)
+        return error(unique, 0)
+
+    def _moved(self, reader: Reader, parent: DirectoryNode, dirfd: int, name: bytes) -> None:
+        """Keep the place of what has just been given a name true, in all views."""
+        try:
+            found = reader.statx.at(dirfd, name)
+        except OSError:  # gone or moved on already: whoever asks for the node finds that out (ESTALE)
+            return
+        key = parent.mount.key(found)
+        directory = parent.directory
+        moved: Directory | File | None
+        if found[6] & 0xF000 == 0x4000:
+            moved = self._server.nodes.find_directory(key)
+            if moved is not None:
+                self._server.changed(moved, 0)
+        else:
+            moved = self._server.nodes.find_file(key)
+        if moved is not None:
+            with self._server.nodes.lock:
+                moved.parent = directory
+                moved.name = name
+
+    def _writable(self, reader: Reader, nodeid: int, name: bytes) -> tuple[DirectoryNode, Directory, int, object]:
+        """Return node, directory and descriptor to make a name in; keep the last value while using the descriptor."""
+        parent = self._server.nodes.directory_node(nodeid)
+        check_absent(parent, name)
+        holder = self._server.holder(reader, parent)
+        directory = parent.directory
+        assert directory is not None
+        return parent, directory, holder.fd, holder
+
+    def _made(
+        self, reader: Reader, unique: int, parent: DirectoryNode, directory: Directory, name: bytes, new: bool = True
+    ) -> bytes:
+        server = self._server
+        holder = server.holder(reader, parent)
+        entry = server.entry(parent, directory, name, reader.statx.at(holder.fd, name), new)
+        server.changed(directory, parent.id)
+        return entry_reply(unique, entry)
+
+    def _check_one_mount(self, node: File, parent: DirectoryNode, name: bytes) -> None:
+        """Raise EXDEV unless the file lies in the mount that gets the new name.
+
+        A file's node is shared by the views; the look-up that came just before says which mount it was named in. That
+        may have been another view's by now, whose mount of the same source is as good.
+        """
+        if node.mount is parent.mount:
+            return
+        own = parent.view is not None and node.mount.mount in parent.view.mounts
+        if own or node.mount.source is not parent.mount.source:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+
+    def _link(self, reader: Reader, node: File, dirfd: int, name: bytes, parent: DirectoryNode) -> None:
+        server = self._server
+        if node.opened is not None:  # also a file of O_TMPFILE, which has no name yet
+            fd = next(iter(node.opened.handles.values()), None)
+            if fd is not None:
+                os.link(self_path(fd), name, dst_dir_fd=dirfd, follow_symlinks=True)
+                return
+        holder = server.directories.around(node, reader.statx)
+        server.stat_file(reader, node)
+        if not node.name:
+            raise stale()
+        fs_links.link_at(parent.mount.mount, holder.fd, node.name, dirfd, name)
+
+
+def _caller(reader: Reader) -> Caller:
+    _, _, _, _, uid, gid, pid, _ = reader.header
+    return Caller(uid, gid, pid)

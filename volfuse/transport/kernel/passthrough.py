@@ -1,0 +1,63 @@
+"""Passthrough: files whose reads, writes and mappings the kernel does on a registered backing file itself.
+
+Needs Linux 6.9 and CAP_SYS_ADMIN; where it is refused, the mount falls back and says why (`MountState.refused`).
+
+A backing file opened for reading serves writers too: the kernel takes its inode, not its mode. It may be closed once
+it is registered. Source: fs/fuse/passthrough.c, fuse_backing_open.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+from typing import Final
+
+from volfuse.fs.files import FileHandle
+from volfuse.transport.kernel.mounts import MountState
+from volfuse.transport.kernel.wire.layouts import LAYOUTS
+
+__all__ = ["Passthrough"]
+
+_log = logging.getLogger(__name__)
+
+FUSE_DEV_IOC_BACKING_OPEN: Final = 0x4010E501
+FUSE_DEV_IOC_BACKING_CLOSE: Final = 0x4004E502
+_MAP = LAYOUTS["fuse_backing_map"].struct
+
+_REASONS = {
+    errno.EPERM: "CAP_SYS_ADMIN is missing",
+    errno.ELOOP: "the source lies on a stack of file systems",
+    errno.ENOTTY: "the kernel is older than Linux 6.9",
+    errno.EOPNOTSUPP: "the source's file system does not allow it",
+}
+
+
+class Passthrough:
+    """Registers backing files of one connection.
+
+    Args:
+        agreed: whether INIT agreed on it.
+    """
+
+    def __init__(self, device_fd: int, agreed: bool) -> None:
+        self._device_fd = device_fd
+        self._agreed = agreed
+
+    def register(self, mount: MountState, file: FileHandle) -> int:
+        """Return a backing id for an open file, 0 where its mount falls back."""
+        if not self._agreed or mount.refused:
+            return 0
+        # The ioctl returns the id only if its argument can be written to.
+        argument = bytearray(_MAP.pack(file.fd, 0, 0))
+        try:
+            backing: int = fcntl.ioctl(self._device_fd, FUSE_DEV_IOC_BACKING_OPEN, argument)
+        except OSError as exc:
+            mount.refused = _REASONS.get(exc.errno or 0, exc.strerror or str(exc))
+            _log.info("%s is not passed through: %s", mount.mount.label or "a source", mount.refused)
+            return 0
+        return backing
+
+    def unregister(self, backing: int) -> None:
+        """Give a backing id back; files that are open with it go on."""
+        fcntl.ioctl(self._device_fd, FUSE_DEV_IOC_BACKING_CLOSE, backing.to_bytes(4, "little"))

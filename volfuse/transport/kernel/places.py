@@ -1,0 +1,150 @@
+"""From a node to descriptors: the directories that are open just now, and the way to those that are not.
+
+No descriptor belongs to a node for good. A bounded number of directories stay open; another is opened by the names
+from the nearest open directory above, beneath it and through no link. What is found must be the same directory as
+before, else ESTALE: the kernel then walks the path again by itself.
+"""
+
+from __future__ import annotations
+
+import collections
+import errno
+import os
+import threading
+
+from volfuse.sys.openat2 import openat2
+from volfuse.sys.statx import StatxBuffer
+from volfuse.transport.kernel.mounts import MountState
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, Fd, File, RootFd
+
+__all__ = ["OpenDirectories", "stale"]
+
+_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
+
+
+def stale() -> OSError:
+    """Return ESTALE: what the kernel knows is no longer so, and it is to look again."""
+    return OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+class OpenDirectories:
+    """Directories that are open, at most `limit`; those not used lately are closed first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._queue: collections.deque[Directory] = collections.deque()  # guarded by self._lock
+
+    def holder(self, directory: Directory, mount: MountState, statx: StatxBuffer) -> Fd | RootFd:
+        """Return the descriptor of a directory. The caller keeps the object for as long as it uses the number.
+
+        Raises:
+            OSError: ESTALE if it is no longer where it was.
+        """
+        directory.used = True
+        return directory.holder or self._open(directory, mount, statx)
+
+    def around(self, node: File, statx: StatxBuffer) -> Fd | RootFd:
+        """Return the descriptor of the directory that a file was seen in last.
+
+        Raises:
+            OSError: ESTALE if it has no name, or the directory is gone.
+        """
+        parent = node.parent
+        if parent is None:
+            raise stale()
+        parent.used = True
+        return parent.holder or self._open(parent, node.mount, statx)
+
+    def of(self, node: DirectoryNode, statx: StatxBuffer) -> Fd | RootFd:
+        """Return the descriptor of a directory node's directory.
+
+        Raises:
+            OSError: ESTALE; EROFS if the directory exists only in the view.
+        """
+        directory = node.directory
+        if directory is None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        directory.used = True
+        return directory.holder or self._open(directory, node.mount, statx)
+
+    def pin(self, node: File, statx: StatxBuffer) -> Fd:
+        """Open a file without following or reading it, and make sure that it is the node's.
+
+        Raises:
+            OSError: ESTALE if another file has the name, or none.
+        """
+        opened = node.opened
+        if opened is not None:
+            for fd in opened.handles.values():
+                return Fd(os.dup(fd))
+        holder = self.around(node, statx)
+        if not node.name:
+            return Fd(os.dup(holder.fd))
+        try:
+            pinned = Fd(os.open(node.name, _PATH, dir_fd=holder.fd))
+        except OSError as exc:
+            if exc.errno in _GONE:
+                raise stale() from exc
+            raise
+        if node.mount.key(statx.at(pinned.fd, b"")) != node.key:
+            raise stale()
+        return pinned
+
+    def adopt(self, directory: Directory, fd: int) -> Fd:
+        """Take a descriptor of a directory that has none, and close another if there are too many."""
+        holder = directory.holder = Fd(fd)
+        directory.used = True
+        with self._lock:
+            self._queue.append(directory)
+            while len(self._queue) > self._limit:
+                oldest = self._queue.popleft()
+                if oldest.pinned:
+                    continue
+                if oldest.used and oldest is not directory:
+                    oldest.used = False
+                    self._queue.append(oldest)
+                else:
+                    oldest.holder = None
+        return holder
+
+    def release(self, directory: Directory) -> None:
+        """Close a directory that has been removed."""
+        if not directory.pinned:
+            with self._lock:
+                directory.holder = None
+
+    def close_all(self) -> None:
+        """Close all."""
+        with self._lock:
+            for directory in self._queue:
+                if not directory.pinned:
+                    directory.holder = None
+            self._queue.clear()
+
+    def _open(self, directory: Directory, mount: MountState, statx: StatxBuffer) -> Fd | RootFd:
+        names = []
+        above: Directory | None = directory
+        start = None
+        while above is not None:
+            start = above.holder
+            if start is not None:
+                break
+            names.append(above.name)
+            above = above.parent
+        if start is None:
+            raise stale()
+        if not names:
+            return start
+        names.reverse()
+        try:
+            fd = openat2(start.fd, b"/".join(names), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as exc:
+            if exc.errno in _GONE:
+                raise stale() from exc
+            raise
+        if mount.key(statx.at(fd, b"")) != directory.key:
+            os.close(fd)
+            raise stale()
+        return self.adopt(directory, fd)

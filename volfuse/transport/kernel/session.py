@@ -1,0 +1,266 @@
+"""The session: readers of /dev/fuse, and one answer to each request.
+
+One thread reads at a time, the *reader*, and answers what it read on the spot: in CPython that is faster than two
+readers, between which the interpreter's lock changes hands. When a request takes long (a monitor looks every few
+milliseconds) or says beforehand that it may (`Reader.hand_over`), a standby takes over the reading; so a source that
+hangs holds up only those who use it.
+
+Every request is answered exactly once, by the thread that read it, except one that was parked (`Parked`), which whoever
+ends the wait answers. FORGET is never answered. A bad request is answered with an error where it has an id, and never
+ends the session.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from volfuse.sys.statx import StatxBuffer
+from volfuse.sys.threadfs import own_umask
+from volfuse.transport.base import Failures
+from volfuse.transport.kernel.negotiation import MAX_WRITE_BYTES
+from volfuse.transport.kernel.wire import requests
+from volfuse.transport.kernel.wire.errors import ProtocolError
+from volfuse.transport.kernel.wire.opcodes import NO_REPLY, Opcode
+from volfuse.transport.kernel.wire.replies import error
+
+__all__ = ["Handler", "Reader", "Session"]
+
+_log = logging.getLogger(__name__)
+
+_BUFFER_BYTES: Final = MAX_WRITE_BYTES + 8192
+_SLOW_S: Final = 0.005
+"""A request is slow if it is under way at two looks of the monitor: after 5 to 10 ms."""
+_IDLE_LOOKS: Final = 400
+"""Looks without any request after which the monitor sleeps until one comes."""
+_STANDBYS: Final = 4
+_MAX_READERS: Final = 512
+
+
+class Reader:
+    """A thread that reads and answers, with what it needs for itself.
+
+    Attributes:
+        buffer: the request under way, at its start.
+        header: its header: len, opcode, unique, nodeid, uid, gid, pid, total_extlen.
+        busy: unique of the request under way, 0 between two.
+    """
+
+    __slots__ = ("_session", "buffer", "busy", "header", "statx", "thread", "turn")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.buffer = bytearray(_BUFFER_BYTES)
+        self.header: tuple[int, ...] = (0,) * 8
+        self.busy = 0
+        self.statx = StatxBuffer()
+        self.turn = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="volfuse-reader", daemon=True)
+
+    def hand_over(self) -> None:
+        """Let another thread read on: this request may take long."""
+        self._session.hand_over(self)
+
+    def _run(self) -> None:
+        # Each thread has a umask of its own, set to the caller's where something is made: the source then applies it,
+        # or the default ACL of the directory instead, as it would for the caller.
+        session = self._session
+        try:
+            own_umask(0)
+        except OSError as exc:
+            session.ended(exc)
+            return
+        while session.wait_for_turn(self):
+            self._serve()
+
+    def _serve(self) -> None:
+        session = self._session
+        fd, buffers, buffer = session.fd, [self.buffer], self.buffer
+        readv, write, header_of, check = os.readv, os.write, requests.HEADER.unpack_from, requests.check
+        handlers, count = session.handlers, len(session.handlers)
+        while session.reader is self:
+            try:
+                length = readv(fd, buffers)
+            except OSError as exc:
+                if exc.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):  # ENOENT: the request was interrupted
+                    continue
+                session.ended(exc)
+                return
+            if session.monitor_sleeps:
+                session.wake_monitor()
+            unique = 0
+            opcode = 0
+            try:
+                if length < 40:
+                    raise ProtocolError(f"request of {length} bytes")
+                self.header = header = header_of(buffer)
+                opcode = header[1]
+                self.busy = unique = header[2]
+                if header[0] != length:
+                    raise ProtocolError(f"request says {header[0]} bytes and has {length}")
+                handler = handlers[opcode] if opcode < count else None
+                if handler is None:
+                    reply: bytes | None = None if opcode in NO_REPLY else error(unique, errno.ENOSYS)
+                else:
+                    reply = handler(self, unique, header[3], check(opcode, length, header[7]))
+            except OSError as exc:
+                reply = error(unique, exc.errno or errno.EIO)
+                # The traceback keeps every local of the request, descriptors among them: let it go before the reply.
+                exc.__traceback__ = None
+            except Exception as exc:  # noqa: BLE001 (the boundary of a request)
+                reply = error(unique, session.unexpected(opcode, exc))
+            if reply is not None and opcode not in NO_REPLY:
+                try:
+                    write(fd, reply)
+                except OSError as exc:
+                    session.not_delivered(opcode, reply, exc)
+            self.busy = 0
+
+
+Handler = Callable[[Reader, int, int, int], bytes | None]
+"""Serves one opcode: reader, unique, node id, end of the request in the buffer → reply, or None if there is none yet."""
+
+
+class Session:
+    """Reads the device until the file system is unmounted.
+
+    Args:
+        fd: the device, mounted and initialised. Not closed.
+        handlers: by opcode; None answers ENOSYS.
+        undo: takes back what a reply gave (a lookup, a handle) that the kernel did not take.
+    """
+
+    def __init__(
+        self, fd: int, handlers: Sequence[Handler | None], undo: Callable[[int, bytes], None], failures: Failures
+    ) -> None:
+        self.fd = fd
+        self.handlers = handlers
+        self.reader: Reader | None = None  # guarded by self._lock where it is changed
+        self.monitor_sleeps = False
+        self.done = threading.Event()
+        self._undo = undo
+        self._failures = failures
+        self._lock = threading.Lock()
+        self._standbys: list[Reader] = []  # guarded by self._lock
+        self._all: list[Reader] = []  # guarded by self._lock
+        self._wake = threading.Event()
+        self._monitor = threading.Thread(target=self._watch, name="volfuse-monitor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        with self._lock:
+            self._next_reader()
+        self._monitor.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until every thread has ended, after the device has; false if one is stuck in a source."""
+        self._wake.set()
+        self._monitor.join(timeout_s)
+        with self._lock:
+            readers = list(self._all)
+        for reader in readers:
+            reader.thread.join(timeout_s)
+        return not any(reader.thread.is_alive() for reader in readers)
+
+    def hand_over(self, reader: Reader) -> None:
+        """Give the reading to another thread, if `reader` has it."""
+        with self._lock:
+            if self.reader is reader and len(self._all) < _MAX_READERS and not self.done.is_set():
+                self._next_reader()
+
+    def wait_for_turn(self, reader: Reader) -> bool:
+        """Wait until `reader` is to read; false if its thread is to end. Called by its own thread."""
+        with self._lock:
+            if self.reader is not reader:
+                if self.done.is_set() or len(self._standbys) >= _STANDBYS:
+                    self._all.remove(reader)
+                    return False
+                self._standbys.append(reader)
+        reader.turn.wait()
+        reader.turn.clear()
+        if self.done.is_set():
+            with self._lock:
+                self._all.remove(reader)
+            return False
+        return True
+
+    def ended(self, exc: OSError) -> None:
+        """Note that the device is at its end: ENODEV after unmounting, ECONNABORTED after an abort."""
+        if exc.errno not in (errno.ENODEV, errno.ECONNABORTED, errno.EBADF):
+            _log.error("reading /dev/fuse failed", exc_info=exc)
+        with self._lock:
+            self.done.set()
+            self.reader = None
+            for standby in self._standbys:
+                standby.turn.set()
+            self._standbys.clear()
+        self._wake.set()
+
+    def send(self, message: bytes) -> None:
+        """Write a reply or notification from a thread that is no reader.
+
+        Raises:
+            OSError: ENOENT if the kernel knows no such request or node (any more).
+        """
+        os.write(self.fd, message)
+
+    def unexpected(self, opcode: int, exc: Exception) -> int:
+        """Count and log an exception that no handler should let out; return the errno to answer."""
+        if isinstance(exc, ProtocolError):
+            _log.error("bad request from the kernel: %s", exc)
+            return errno.EIO
+        try:
+            name = Opcode(opcode).name
+        except ValueError:
+            name = str(opcode)
+        return self._failures.errno_of(name, exc)
+
+    def not_delivered(self, opcode: int, reply: bytes, exc: OSError) -> None:
+        """Undo what a reply promised that the kernel did not take: it gave the request up (ENOENT)."""
+        if exc.errno == errno.ENOENT:
+            if reply[4:8] == b"\0\0\0\0":
+                self._undo(opcode, reply)
+        elif exc.errno not in (errno.ENODEV, errno.ECONNABORTED, errno.EBADF):
+            _log.error("a reply to opcode %d was refused: %s", opcode, exc)
+            if len(reply) > 16:
+                os.write(self.fd, error(int.from_bytes(reply[8:16], "little"), errno.EIO))
+
+    def wake_monitor(self) -> None:
+        """Let the monitor look again."""
+        self.monitor_sleeps = False
+        self._wake.set()
+
+    def _next_reader(self) -> None:
+        """Let a standby, or a new thread, be the reader. Called with the lock held."""
+        if self._standbys:
+            self.reader = self._standbys.pop()
+            self.reader.turn.set()
+            return
+        self.reader = reader = Reader(self)
+        self._all.append(reader)
+        reader.turn.set()
+        reader.thread.start()
+
+    def _watch(self) -> None:
+        """Hand the reading over when the reader is in the same request at two looks."""
+        last = 0
+        quiet = 0
+        while not self.done.is_set():
+            reader = self.reader
+            busy = reader.busy if reader is not None else 0
+            if busy and busy == last and reader is not None:
+                self.hand_over(reader)
+            quiet = 0 if busy else quiet + 1
+            last = busy
+            if quiet < _IDLE_LOOKS:
+                self._wake.wait(_SLOW_S)
+                continue
+            quiet = 0
+            self._wake.clear()
+            self.monitor_sleeps = True
+            self._wake.wait()
+            self._wake.clear()

@@ -1,0 +1,182 @@
+"""The kernel transport: all views on one mount that speaks /dev/fuse itself."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import resource
+from dataclasses import dataclass
+from typing import Final
+
+from volfuse.errors import Unavailable
+from volfuse.fs.viewtable import ViewTable
+from volfuse.transport.base import Failures
+from volfuse.transport.kernel import mounting
+from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.locks import Locks
+from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
+from volfuse.transport.kernel.operations import table as handlers_of
+from volfuse.transport.kernel.operations.attributes import Attributes
+from volfuse.transport.kernel.operations.data import Data
+from volfuse.transport.kernel.operations.directories import Directories
+from volfuse.transport.kernel.operations.files import Files
+from volfuse.transport.kernel.operations.locking import Locking
+from volfuse.transport.kernel.operations.lookups import Lookups
+from volfuse.transport.kernel.operations.names import Names
+from volfuse.transport.kernel.operations.others import Others
+from volfuse.transport.kernel.operations.xattrs import Xattrs
+from volfuse.transport.kernel.passthrough import Passthrough
+from volfuse.transport.kernel.server import Server
+from volfuse.transport.kernel.session import Session
+from volfuse.transport.kernel.undo import Undo
+from volfuse.transport.kernel.viewstates import ViewStates
+from volfuse.transport.kernel.wire import requests
+from volfuse.transport.kernel.wire.flags import Init
+from volfuse.transport.kernel.wire.opcodes import Opcode
+
+__all__ = ["KernelTransport"]
+
+_log = logging.getLogger(__name__)
+
+_STOP_DEADLINE_S: Final = 10.0
+_OPEN_DIRECTORIES: Final = 256
+_INIT_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What one mount needs while it lasts."""
+
+    fd: int
+    connection: int
+    session: Session
+    server: Server
+    handles: Handles
+    locks: Locks
+    failures: Failures
+    agreed: Agreement
+
+
+class KernelTransport:
+    """Serves a table of views on /dev/fuse.
+
+    Args:
+        exact: no attribute timeout at all for shared sources (`coherence=exact`).
+        passthrough: false leaves reads and writes to the daemon, as where privilege or kernel are missing.
+    """
+
+    name = "kernel"
+
+    def __init__(self, table: ViewTable, reason: str = "", *, exact: bool = False, passthrough: bool = True) -> None:
+        self.reason = reason
+        self._table = table
+        self._exact = exact
+        self._passthrough = passthrough
+        self._mountpoint = b""
+        self._running: _Running | None = None
+
+    @staticmethod
+    def available() -> tuple[bool, str]:
+        """Say whether this can serve here, and why not."""
+        problem = mounting.device_problem()
+        return not problem, problem or "/dev/fuse can be served directly"
+
+    @property
+    def operations(self) -> _Running:
+        """What answers while it is mounted; for counters."""
+        if self._running is None:
+            raise Unavailable("the kernel transport is not mounted")
+        return self._running
+
+    def refusals(self) -> dict[str, str]:
+        """Return why files are not passed through, by mount label; for `doctor` and `views`."""
+        running = self._running
+        if running is None:
+            return {}
+        if not running.agreed.passthrough:
+            return {"*": "the kernel is older than Linux 6.9" if self._passthrough else "switched off"}
+        return {state.mount.label: state.refused for state in running.server.views.all() if state.refused}
+
+    def start(self, mountpoint: bytes) -> None:
+        """Mount on an existing directory and answer requests.
+
+        Raises:
+            Conflict: something else is mounted there.
+            Unavailable: it cannot be mounted here, or the kernel is too old.
+        """
+        path = os.path.realpath(mountpoint)
+        mounting.detach_stale(path)
+        fd = mounting.open_mounted(path)
+        try:
+            agreed = self._initialise(fd)
+            self._running = self._compose(fd, mounting.connection_of(path), agreed)
+        except BaseException:
+            mounting.unmount(path)
+            os.close(fd)
+            raise
+        self._mountpoint = path
+        self._running.session.start()
+
+    def stop(self) -> None:
+        """Unmount, detaching the mount if it is in use, and close every handle."""
+        running = self._running
+        if running is None:
+            return
+        if not running.session.done.is_set():
+            mounting.unmount(self._mountpoint)
+        if not running.session.done.wait(_STOP_DEADLINE_S / 10):
+            mounting.abort(running.connection)
+        running.locks.close()
+        if not running.session.join(_STOP_DEADLINE_S):
+            _log.error("kernel transport: requests are still under way after %.0f s, left behind", _STOP_DEADLINE_S)
+            return
+        self._running = None
+        left = running.handles.close_all()
+        running.server.nodes.clear()
+        running.server.directories.close_all()
+        os.close(running.fd)
+        if left:
+            _log.info("kernel transport: closed %d handles that were open at unmount", left)
+
+    def _compose(self, fd: int, connection: int, agreed: Agreement) -> _Running:
+        failures = Failures()
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        server = Server(ViewStates(self._table, exact=self._exact), min(_OPEN_DIRECTORIES, max(soft // 4, 16)))
+        handles = Handles(Passthrough(fd, agreed.passthrough))
+        # The locks answer through the session, the session answers with operations that need the locks.
+        locks = Locks(lambda reply: server.session.send(reply), failures)
+        themes = (
+            Lookups(server),
+            Attributes(server, handles),
+            Names(server),
+            Files(server, handles, locks),
+            Data(handles),
+            Directories(server, handles),
+            Xattrs(server, extended=Init.SETXATTR_EXT in agreed.flags),
+            Locking(handles, locks),
+            Others(server, handles),
+        )
+        handlers = handlers_of(*(theme.handlers() for theme in themes))
+        server.session = session = Session(fd, handlers, Undo(server, handles), failures)
+        return _Running(fd, connection, session, server, handles, locks, failures, agreed)
+
+    def _initialise(self, fd: int) -> Agreement:
+        """Answer INIT, which the kernel sends first."""
+        buffer = bytearray(_INIT_BYTES)
+        length = 0
+        while not length:
+            with contextlib.suppress(InterruptedError):
+                length = os.readv(fd, [buffer])
+        _, opcode, unique, _, _, _, _, _ = requests.header(buffer, length)
+        if opcode != Opcode.INIT:
+            raise Unavailable(f"the kernel began with opcode {opcode} instead of INIT")
+        agreed = agree(decode_offer(buffer, length), passthrough=self._passthrough and os.geteuid() == 0)
+        try:
+            os.write(fd, encode_agreement(unique, agreed))
+        except OSError as exc:
+            if exc.errno == errno.ENODEV:
+                raise Unavailable("unmounted before it was served") from exc
+            raise
+        return agreed

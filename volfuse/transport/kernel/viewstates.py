@@ -1,0 +1,52 @@
+"""The views as the transport knows them: a `MountState` for each mount, kept while the view is shown."""
+
+from __future__ import annotations
+
+import threading
+
+from volfuse.fs.source import Source
+from volfuse.fs.view import Mount, View
+from volfuse.fs.viewtable import ViewTable
+from volfuse.sys.statfs import OVERLAYFS_SUPER_MAGIC, file_system_type
+from volfuse.transport.kernel.mounts import MountState
+
+__all__ = ["ViewStates"]
+
+
+class ViewStates:
+    """Mount states by container; renaming a container keeps them.
+
+    Args:
+        exact: no attribute timeouts at all for shared sources (`coherence=exact`).
+    """
+
+    def __init__(self, table: ViewTable, *, exact: bool) -> None:
+        self.table = table
+        self._exact = exact
+        self._lock = threading.Lock()
+        self._states: dict[str, tuple[tuple[Mount, ...], dict[int, MountState]]] = {}  # guarded by self._lock
+
+    def mount(self, view: View, mount: Mount) -> MountState:
+        """Return the state of a mount of a view."""
+        with self._lock:
+            known = self._states.get(view.container)
+            if known is None or known[0] is not view.mounts:
+                known = self._states[view.container] = (view.mounts, {})
+                self._prune(view.container)
+            state = known[1].get(id(mount))
+            if state is None:
+                overlay = isinstance(mount.source, Source) and file_system_type(mount.source.fd) == (
+                    OVERLAYFS_SUPER_MAGIC
+                )
+                state = known[1][id(mount)] = MountState(mount, exact=self._exact, overlay=overlay)
+            return state
+
+    def all(self) -> list[MountState]:
+        """Return what is known now."""
+        with self._lock:
+            return [state for _, states in self._states.values() for state in states.values()]
+
+    def _prune(self, newest: str) -> None:
+        shown = {view.container for view in self.table.views()} | {newest}
+        for container in [container for container in self._states if container not in shown]:
+            del self._states[container]
