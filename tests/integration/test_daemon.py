@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -123,6 +125,23 @@ def test_views_elsewhere(tmp_path):
         assert (tmp_path / "elsewhere" / "web" / "etc" / "issue").read_text() == "small\n"
         assert daemon.stop() == 0
     assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_clients_that_leave_in_the_middle_of_a_reply_do_no_harm(daemon, sdk, image):
+    sdk.api.create_container(image, name="long")
+    Path(daemon.views, "long", "volume01", "big").write_bytes(bytes(8 << 20))
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(daemon.socket))
+            client.sendall(b"GET /containers/long/archive?path=/volume01/big HTTP/1.1\r\nHost: d\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+    assert sdk.ping()
+
+
+def test_a_broken_pipe_does_not_end_the_daemon(daemon):
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    ignored = int(re.search(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)[1], 16)
+    assert ignored >> (signal.SIGPIPE - 1) & 1
 
 
 def test_a_malformed_request_costs_one_line_of_log(daemon):

@@ -113,6 +113,9 @@ def _run(settings: Settings) -> None:
         stack.enter_context(lock_root(settings.root))
         listener = stack.enter_context(listen(settings.socket))
         engine = stack.enter_context(compose(settings))
+        # Python ignores it, but libfuse gives it its default action back when it lets go of the signals: a client that
+        # goes away in the middle of a reply would then end the daemon.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         workers = stack.enter_context(Workers())
         asyncio.run(_serve(engine, workers, listener, settings))
 
