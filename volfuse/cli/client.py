@@ -111,10 +111,7 @@ class Client:
         elif body is not None:
             headers, content = {"Content-Type": "application/json"}, json.dumps(body).encode()
         try:
-            connection.request(method, _target(path, query), content, headers, encode_chunked=upload is not None)
-            reply = connection.getresponse()
-        except BrokenPipeError:
-            reply = _early_reply(connection)
+            reply = _exchange(connection, method, _target(path, query), content, headers)
         except (HTTPException, ConnectionError) as fault:
             raise CommandFailed(f"error during connect: {fault}") from fault
         if reply.status >= 400:
@@ -164,11 +161,17 @@ def _chunks(upload: Upload) -> Iterator[bytes]:
         yield data
 
 
-def _early_reply(connection: UnixConnection) -> HTTPResponse:
-    """Read the answer of a daemon that refused before the upload's end."""
-    reply = HTTPResponse(connection.sock, method="POST")
-    reply.begin()
-    return reply
+def _exchange(
+    connection: UnixConnection, method: str, target: str, content: Json, headers: dict[str, str]
+) -> HTTPResponse:
+    """Send a request and read the head of the reply, which comes early if the daemon refuses an upload."""
+    try:
+        connection.request(method, target, content, headers, encode_chunked=not isinstance(content, bytes | None))
+    except BrokenPipeError:
+        reply = HTTPResponse(connection.sock, method=method)
+        reply.begin()
+        return reply
+    return connection.getresponse()
 
 
 def _refusal(reply: HTTPResponse) -> DaemonError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -188,3 +189,28 @@ def test_daemon_outlives_its_starters_terminal(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed):
         Client(places.socket).get("/x")
     assert json.loads((tmp_path / "root" / "state").read_text()) == [True, "", "/"]
+
+
+def test_upload_that_is_refused_early_shows_why(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.sock")
+    body = b'{"message":"the root is read-only"}'
+    head = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    def refuse(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(1024)
+            accepted.sendall(head + body)
+            accepted.shutdown(socket.SHUT_RDWR)
+
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor(1) as pool:
+        listener.bind(path)
+        listener.listen()
+        done = pool.submit(refuse, listener)
+        with (
+            closing(Client(path)) as client,
+            pytest.raises(DaemonError, match="the root is read-only"),
+            open("/dev/zero", "rb") as endless,
+        ):
+            client.open("PUT", "/x", upload=endless)
+        done.result()
