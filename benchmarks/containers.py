@@ -8,11 +8,12 @@ import tarfile
 import time
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 
 from volfuse.cli.client import Client
 from volfuse.testing import DaemonProcess
 
-__all__ = ["measure_containers"]
+__all__ = ["create", "import_empty", "measure_containers"]
 
 _VOLUMES = 50
 _SAMPLE = 10
@@ -22,8 +23,8 @@ def measure_containers(root: Path, count: int) -> None:
     """Create `count` containers on 50 volumes, each with a volume of its own and one that it shares; print costs."""
     with DaemonProcess(root) as daemon:
         client = Client(str(daemon.socket))
-        _import_empty(client)
-        times = [_create(client, number) for number in range(count)]
+        import_empty(client)
+        times = [_timed_create(client, number) for number in range(count)]
         client.close()
         memory = _resident_bytes(daemon.pid)
     first, last = statistics.median(times[:_SAMPLE]), statistics.median(times[-_SAMPLE:])
@@ -37,7 +38,8 @@ def measure_containers(root: Path, count: int) -> None:
     print(f"start with {shown} views: {start:.2f} s")
 
 
-def _import_empty(client: Client) -> None:
+def import_empty(client: Client) -> None:
+    """Import an image without files, called `empty`."""
     archive = io.BytesIO()
     tarfile.open(fileobj=archive, mode="w").close()
     archive.seek(0)
@@ -46,13 +48,16 @@ def _import_empty(client: Client) -> None:
         reply.read()
 
 
-def _create(client: Client, number: int) -> float:
+def create(client: Client, name: str, *, volumes: dict[str, Any] | None = None, **host: list[str]) -> None:
+    """Create a container of the empty image."""
+    names = {"volumes_from": "VolumesFrom", "binds": "Binds"}
+    body = {"Image": "empty", "Cmd": ["true"], "Volumes": volumes, "HostConfig": {names[k]: v for k, v in host.items()}}
+    client.post("/containers/create", {"name": name}, body)
+
+
+def _timed_create(client: Client, number: int) -> float:
     begin = time.perf_counter()
-    client.post(
-        "/containers/create",
-        {"name": f"c{number}"},
-        {"Image": "empty", "Cmd": ["true"], "HostConfig": {"Binds": [f"shared{number % _VOLUMES}:/shared"]}},
-    )
+    create(client, f"c{number}", binds=[f"shared{number % _VOLUMES}:/shared"])
     return time.perf_counter() - begin
 
 

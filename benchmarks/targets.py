@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from benchmarks.containers import create, import_empty
+from volfuse.cli.client import Client
 from volfuse.sys.mountinfo import mount_at
 from volfuse.testing import DaemonProcess
 
@@ -44,7 +46,7 @@ def _served(work: Path, name: str, command: list[str]) -> Iterator[Path]:
         _wait_for_mount(mount, process)
         yield mount / "below"
     finally:
-        subprocess.run(["umount", str(mount)], check=True)
+        subprocess.run(["umount", "--lazy", str(mount)], check=True)
         process.wait(_DEADLINE_S)
 
 
@@ -75,16 +77,12 @@ def _volfuse(transport: str, where: str) -> Target:
     @contextmanager
     def target(work: Path) -> Iterator[Path]:
         root = work / f"volfuse-{transport}-{where}"
-        tar = work / "empty.tar"
-        subprocess.run(["tar", "-cf", str(tar), "-T", os.devnull], check=True)
         with DaemonProcess(root, "--transport", transport) as daemon:
-            volfuse = [sys.executable, "-m", "volfuse.cli", "--root", str(root)]
-            for arguments in (
-                ["import", str(tar), "empty"],
-                ["create", "--name", "one", "-v", "/shared", "empty", "true"],
-                ["create", "--name", "two", "--volumes-from", "one", "empty", "true"],
-            ):
-                subprocess.run([*volfuse, *arguments], check=True, stdout=subprocess.DEVNULL)
+            client = Client(str(daemon.socket))
+            import_empty(client)
+            create(client, "one", volumes={"/shared": {}})
+            create(client, "two", volumes_from=["one"])
+            client.close()
             directory = daemon.views / "one" / where / "below"
             directory.mkdir(parents=True)
             yield directory
