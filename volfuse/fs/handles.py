@@ -44,9 +44,12 @@ class HandleTable:
         return handle
 
     def has_open(self, identity: tuple[int, int]) -> bool:
-        """Say whether a file (`FileHandle.identity`) is open."""
+        """Say whether a file (device and inode number in the source) is open.
+
+        Asks the descriptors: on an overlay of several file systems, copy-up changes the numbers of an open file.
+        """
         with self._lock:
-            return any(handle.identity == identity for handle in self._files.values())
+            return any(_identity(os.fstat(fd)) == identity for fd in self._files)
 
     def add_directory(self, handle: DirectoryHandle) -> int:
         """Keep an open directory; return its number."""
@@ -76,3 +79,7 @@ class HandleTable:
         for directory in directories.values():
             directory.close()
         return len(files) + len(directories)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

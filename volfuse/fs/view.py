@@ -32,9 +32,9 @@ class Attributes(NamedTuple):
     status: os.stat_result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mount:
-    """One mount of a view.
+    """One mount of a view; itself only, even if another is of the same source and destination.
 
     Attributes:
         destination: path in the view, without leading slash; empty for the private tree.

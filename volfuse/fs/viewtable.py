@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.errors import Conflict, NotFound
@@ -21,6 +21,9 @@ from volfuse.fs.view import Attributes, Mount, Place, View, synthetic_directory
 __all__ = ["ViewTable"]
 
 _log = logging.getLogger(__name__)
+
+Listener = Callable[[bytes, View, View | None], None]
+"""Gets the name, the view that had it, and the view under its new name, None if it is gone."""
 
 
 class ViewTable:
@@ -35,6 +38,17 @@ class ViewTable:
         self._lock = threading.Lock()  # taken by whoever replaces self._views
         self._views: Mapping[bytes, View] = {}
         self._changed_ns = time.time_ns()
+        self._listeners: tuple[Listener, ...] = ()
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` after each change that takes a name from a view: for transports whose kernel keeps names."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def unsubscribe(self, listener: Listener) -> None:
+        """Call `listener` no more."""
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other != listener)
 
     def attach(self, plan: ViewPlan) -> View:
         """Show a container. Takes the descriptors in the plan, also when it fails.
@@ -59,7 +73,11 @@ class ViewTable:
             NotFound: there is no such view.
         """
         with self._lock:
-            self._replace({key: view for key, view in self._views.items() if view is not self._named(name)})
+            gone = self._named(name)
+            self._replace({key: view for key, view in self._views.items() if view is not gone})
+            listeners = self._listeners
+        for listener in listeners:
+            listener(os.fsencode(name), gone, None)
 
     def rename(self, old: str, new: str) -> None:
         """Show a container under another name.
@@ -73,7 +91,11 @@ class ViewTable:
             if os.fsencode(new) in self._views:
                 raise Conflict(f"view {new} exists already")
             others = {key: other for key, other in self._views.items() if other is not view}
-            self._replace({**others, os.fsencode(new): view.renamed(new)})
+            renamed = view.renamed(new)
+            self._replace({**others, os.fsencode(new): renamed})
+            listeners = self._listeners
+        for listener in listeners:
+            listener(os.fsencode(old), view, renamed)
 
     def get(self, name: bytes) -> View | None:
         """Return the view shown as `name`."""

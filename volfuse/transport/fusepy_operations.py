@@ -221,23 +221,26 @@ class FusepyOperations:
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Serve RENAME, and libfuse's hiding of open files (`fusepy_ghosts`)."""
-        if self.ghosts.is_hiding(old, new):
-            self._hide(old, new)
-        else:
+        if not (self.ghosts.is_hiding(old, new) and self._hide(old, new)):
             paths.rename(self._locate_entry(old[1:]), self._locate_entry(new[1:]))
 
-    def _hide(self, path: bytes, hidden: bytes) -> None:
+    def _hide(self, path: bytes, hidden: bytes) -> bool:
+        """Make a ghost of an open file; return False if it is not open, so that the rename is a program's own."""
         entry = self._locate_entry(path[1:])
         paths.check_removable(entry)
         with Parent(entry.mount.source.fd, entry.rel) as (dirfd, name), Pinned(dirfd, name) as fd:
+            status = os.fstat(fd)
+            if not self.handles.has_open((status.st_dev, status.st_ino)):
+                return False
             self.ghosts.add(hidden, entry.mount, os.dup(fd))
         if caller_renames(caller().pid):
-            return
+            return True
         try:
             paths.unlink(entry)
-        except BaseException:
+        except OSError:
             self.ghosts.drop(hidden)
             raise
+        return True
 
     # Files
 
