@@ -18,7 +18,7 @@ import pytest
 from tests.conformance.targets import Server, Target
 from tests.support import needs
 
-TRANSPORTS = ("fusepy",)
+TRANSPORTS = ("fusepy", "kernel")
 KINDS = ("bare", *(f"{transport}-{what}" for transport in TRANSPORTS for what in ("shared", "private")))
 
 _numbers = itertools.count()
@@ -56,6 +56,19 @@ def server(request: pytest.FixtureRequest, base: Path) -> Iterator[Server]:
 def fusepy(base: Path) -> Iterator[Server]:
     """A process with two views, `one` and `two`, that share `vol`."""
     yield from _serve("fusepy", base)
+
+
+@pytest.fixture(scope="session")
+def kernel(base: Path) -> Iterator[Server]:
+    """As `fusepy`, by the kernel transport."""
+    yield from _serve("kernel", base)
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """Name of each transport, for tests that start a process of their own."""
+    name: str = request.param
+    return name
 
 
 def _serve(transport: str, base: Path) -> Iterator[Server]:
@@ -106,10 +119,11 @@ def target(request: pytest.FixtureRequest, base: Path) -> Iterator[Target]:
 
 
 @pytest.fixture
-def readonly(fusepy: Server) -> Iterator[Target]:
+def readonly(server: Server) -> Iterator[Target]:
     """A directory seen through a read-only mount (`path`), a writable one (`other`) and on the host."""
     name = f"case-{next(_numbers)}"
-    host = fusepy.base / "vol" / name
+    host = server.base / "vol" / name
     host.mkdir()
-    yield Target("fusepy-shared", fusepy.mountpoint / "one/ro" / name, fusepy.mountpoint / "two/vol" / name, host)
+    kind = f"{server.transport}-shared"
+    yield Target(kind, server.mountpoint / "one/ro" / name, server.mountpoint / "two/vol" / name, host)
     shutil.rmtree(host)

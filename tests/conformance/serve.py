@@ -16,8 +16,9 @@ from typing import Any
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.fs.viewtable import ViewTable
 from volfuse.transport.fusepy import FusepyTransport
+from volfuse.transport.kernel import KernelTransport
 
-TRANSPORTS: dict[str, Callable[[ViewTable], Any]] = {"fusepy": FusepyTransport}
+TRANSPORTS: dict[str, Callable[[ViewTable], Any]] = {"fusepy": FusepyTransport, "kernel": KernelTransport}
 
 
 def plan(name: str, mounts: list[dict[str, Any]]) -> ViewPlan:

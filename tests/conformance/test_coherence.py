@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.conformance.targets import Target
 
 ROUNDS = int(os.environ.get("VOLFUSE_ROUNDS", "500"))
@@ -146,6 +148,7 @@ def differences(side: Path, model: Model) -> list[str]:
     return found
 
 
+@pytest.mark.gap("kernel-private", reason="a private tree is cached without end: only its view may change it")
 def test_changes_are_seen_on_every_side_at_once(target: Target) -> None:
     rng, model = random.Random(20), Model()
     stale = []

@@ -28,16 +28,16 @@ class Stage:
 
 
 @pytest.fixture
-def stage(fusepy: Server, request: pytest.FixtureRequest) -> Iterator[Stage]:
+def stage(server: Server, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """A view with a private tree, one volume at two places, one read-only, one at a missing path, and a file bind."""
     name = request.node.name.replace("[", "-").replace("]", "").replace(" ", "-")[:60]
-    host = fusepy.base / f"stage-{name}"
+    host = server.base / f"stage-{name}"
     for directory in ("root/home", "root/etc", "root/v1", "v1", "v2", "nested"):
         (host / directory).mkdir(parents=True)
     (host / "root/etc/cfg").write_bytes(b"of the image")
     (host / "root/home/f").write_bytes(b"home")
     (host / "file").write_bytes(b"v1\n")
-    fusepy.attach(
+    server.attach(
         name,
         {"destination": "", "source": str(host / "root"), "private": True, "tag": 77},
         {"destination": "v1", "source": str(host / "v1")},
@@ -47,8 +47,8 @@ def stage(fusepy: Server, request: pytest.FixtureRequest) -> Iterator[Stage]:
         {"destination": "v1/a/nested", "source": str(host / "nested")},
         {"destination": "etc/cfg", "source": str(host / "file")},
     )
-    yield Stage(fusepy, host, name)
-    fusepy.ask("detach", name)
+    yield Stage(server, host, name)
+    server.ask("detach", name)
 
 
 def errno_of(action: Callable[[], object]) -> str:

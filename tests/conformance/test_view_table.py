@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -13,52 +14,54 @@ import pytest
 from tests.conformance.targets import Server
 from volfuse.sys.mountinfo import mount_at
 
+DEADLINE_S = 5.0
+
 
 def private(path: Path, tag: int = 0) -> dict[str, object]:
     path.mkdir(parents=True, exist_ok=True)
     return {"destination": "", "source": str(path), "private": True, "tag": tag}
 
 
-def test_views_show_vanish_and_are_renamed_at_once(fusepy: Server) -> None:
+def test_views_show_vanish_and_are_renamed_at_once(server: Server) -> None:
     for number in range(20):
-        old, new = fusepy.mountpoint / f"x{number}", fusepy.mountpoint / f"y{number}"
+        old, new = server.mountpoint / f"x{number}", server.mountpoint / f"y{number}"
         with pytest.raises(FileNotFoundError):
             os.stat(old)
-        fusepy.attach(f"x{number}", private(fusepy.base / "root-x"))
+        server.attach(f"x{number}", private(server.base / "root-x"))
         assert old.is_dir()
-        assert old.name in os.listdir(fusepy.mountpoint)
-        fusepy.ask("rename", f"x{number}", f"y{number}")
+        assert old.name in os.listdir(server.mountpoint)
+        server.ask("rename", f"x{number}", f"y{number}")
         assert not old.exists()
         assert new.is_dir()
-        fusepy.ask("detach", f"y{number}")
+        server.ask("detach", f"y{number}")
         assert not new.exists()
-        assert new.name not in os.listdir(fusepy.mountpoint)
+        assert new.name not in os.listdir(server.mountpoint)
 
 
-def test_open_files_outlive_their_view(fusepy: Server) -> None:
-    view = fusepy.attach("leaving", private(fusepy.base / "root-leaving"))
+def test_open_files_outlive_their_view(server: Server) -> None:
+    view = server.attach("leaving", private(server.base / "root-leaving"))
     with (view / "f").open("w+b", buffering=0) as file:
         file.write(b"content")
-        fusepy.ask("detach", "leaving")
+        server.ask("detach", "leaving")
         assert os.pread(file.fileno(), 10, 0) == b"content"
         file.write(b" more")
         with pytest.raises(FileNotFoundError):
             (view / "f").read_bytes()
-    assert (fusepy.base / "root-leaving/f").read_bytes() == b"content more"
+    assert (server.base / "root-leaving/f").read_bytes() == b"content more"
 
 
-def test_a_working_directory_in_a_view_that_left_is_gone(fusepy: Server) -> None:
-    view = fusepy.attach("left", private(fusepy.base / "root-left"))
+def test_a_working_directory_in_a_view_that_left_is_gone(server: Server) -> None:
+    view = server.attach("left", private(server.base / "root-left"))
     fd = os.open(view, os.O_RDONLY | os.O_DIRECTORY)
-    fusepy.ask("detach", "left")
+    server.ask("detach", "left")
     with pytest.raises(OSError) as caught:
         os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=fd)
     assert caught.value.errno in (errno.ENOENT, errno.ESTALE)
     os.close(fd)
 
 
-def test_the_list_of_views_cannot_be_changed(fusepy: Server) -> None:
-    top = fusepy.mountpoint
+def test_the_list_of_views_cannot_be_changed(server: Server) -> None:
+    top = server.mountpoint
     for action, expected in (
         (lambda: os.mkdir(top / "new"), errno.EPERM),
         (lambda: (top / "new").write_bytes(b""), errno.EPERM),
@@ -77,10 +80,10 @@ def test_the_list_of_views_cannot_be_changed(fusepy: Server) -> None:
     assert os.statvfs(top).f_namemax == 255
 
 
-def test_a_missing_source_spoils_only_its_mount_point(base: Path) -> None:
-    directory = base / "missing"
+def test_a_missing_source_spoils_only_its_mount_point(base: Path, transport: str) -> None:
+    directory = base / f"missing-{transport}"
     directory.mkdir()
-    server = Server("fusepy", directory)
+    server = Server(transport, directory)
     try:
         view = server.attach(
             "c", private(directory / "root"), {"destination": "gone", "source": str(directory / "nowhere")}
@@ -101,39 +104,43 @@ def test_a_missing_source_spoils_only_its_mount_point(base: Path) -> None:
     assert "is missing" in log
 
 
-def test_numbers_tell_private_trees_apart(fusepy: Server) -> None:
-    views = [fusepy.attach(f"n{tag}", private(fusepy.base / "root-same", tag)) for tag in (901, 902)]
-    (fusepy.base / "root-same/f").touch()
+def test_numbers_tell_private_trees_apart(server: Server) -> None:
+    views = [server.attach(f"n{tag}", private(server.base / "root-same", tag)) for tag in (901, 902)]
+    (server.base / "root-same/f").touch()
     numbers = {os.stat(view / name).st_ino for view in views for name in (".", "f")}
     assert len(numbers) == 4
     for tag in (901, 902):
-        fusepy.ask("detach", f"n{tag}")
+        server.ask("detach", f"n{tag}")
 
 
-def test_another_file_system_below_a_source_keeps_numbers_apart(fusepy: Server) -> None:
-    view = fusepy.attach("proc", private(fusepy.base / "root-proc"), {"destination": "shm", "source": "/dev/shm"})
+def test_another_file_system_below_a_source_keeps_numbers_apart(server: Server) -> None:
+    view = server.attach("proc", private(server.base / "root-proc"), {"destination": "shm", "source": "/dev/shm"})
     assert os.stat(view / "shm").st_ino != os.stat("/dev/shm").st_ino
     assert os.stat(view / "shm").st_ino == os.stat(view / "shm").st_ino
     assert stat.S_ISDIR(os.stat(view / "shm").st_mode)
-    fusepy.ask("detach", "proc")
+    server.ask("detach", "proc")
 
 
-def test_sources_are_shared_and_closed_with_their_views(fusepy: Server) -> None:
-    volume = {"destination": "v", "source": str(fusepy.base / "vol")}
-    before = fusepy.ask("counts")["descriptors"]
+def test_sources_are_shared_and_closed_with_their_views(server: Server) -> None:
+    volume = {"destination": "v", "source": str(server.base / "vol")}
+    before = server.ask("counts")["descriptors"]
     for number in range(50):
-        fusepy.attach(f"many{number}", private(fusepy.base / "root-many"), volume)
-        assert os.stat(fusepy.mountpoint / f"many{number}/v").st_ino
-    assert fusepy.ask("counts")["descriptors"] - before <= 2
+        server.attach(f"many{number}", private(server.base / "root-many"), volume)
+        assert os.stat(server.mountpoint / f"many{number}/v").st_ino
+    assert server.ask("counts")["descriptors"] - before <= 2
     for number in range(50):
-        fusepy.ask("detach", f"many{number}")
-    assert fusepy.ask("counts")["descriptors"] <= before
+        server.ask("detach", f"many{number}")
+    # The kernel gives up what it held of a view when it gets to it.
+    deadline = time.monotonic() + DEADLINE_S
+    while server.ask("counts")["descriptors"] > before:
+        assert time.monotonic() < deadline
 
 
-def test_stopping_with_open_files_detaches_the_mount(base: Path) -> None:
-    directory = base / "busy"
+@pytest.mark.gap("kernel", reason="what is passed through is read without the daemon, also when it has ended")
+def test_stopping_with_open_files_detaches_the_mount(base: Path, transport: str) -> None:
+    directory = base / f"busy-{transport}"
     directory.mkdir()
-    server = Server("fusepy", directory)
+    server = Server(transport, directory)
     view = server.attach("c", private(directory / "root"))
     fd = os.open(view / "f", os.O_CREAT | os.O_RDWR)
     os.write(fd, b"content")
@@ -146,10 +153,10 @@ def test_stopping_with_open_files_detaches_the_mount(base: Path) -> None:
     assert (directory / "root/f").read_bytes() == b"content"
 
 
-def test_stopping_ends_waits_for_locks(base: Path) -> None:
-    directory = base / "waiting"
+def test_stopping_ends_waits_for_locks(base: Path, transport: str) -> None:
+    directory = base / f"waiting-{transport}"
     directory.mkdir()
-    server = Server("fusepy", directory)
+    server = Server(transport, directory)
     view = server.attach("c", private(directory / "root"))
     fd = os.open(view / "f", os.O_CREAT | os.O_RDWR)
     fcntl.lockf(fd, fcntl.LOCK_EX)
@@ -174,16 +181,16 @@ def test_stopping_ends_waits_for_locks(base: Path) -> None:
         os.close(fd)
 
 
-def test_what_a_crash_left_mounted_is_replaced(base: Path) -> None:
-    directory = base / "crash"
+def test_what_a_crash_left_mounted_is_replaced(base: Path, transport: str) -> None:
+    directory = base / f"crash-{transport}"
     directory.mkdir()
-    server = Server("fusepy", directory)
+    server = Server(transport, directory)
     server.attach("c", private(directory / "root"))
     server.kill()
     with pytest.raises(OSError) as caught:
         os.listdir(server.mountpoint)
     assert caught.value.errno == errno.ENOTCONN
-    again = Server("fusepy", directory)
+    again = Server(transport, directory)
     try:
         view = again.attach("c", private(directory / "root"))
         (view / "f").write_bytes(b"content")

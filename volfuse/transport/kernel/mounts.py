@@ -30,6 +30,7 @@ class MountState:
         timeouts: entry_valid, attr_valid, entry_valid_nsec, attr_valid_nsec as in fuse_entry_out, of directories.
         file_timeouts: of all else.
         birth: whether birth times may be part of keys: overlayfs gives a file another with its copy-up.
+        gone: the view is no longer shown: open files go on, names and directories are ESTALE.
         refused: why files are not passed through; empty if they are, or if none has been opened.
     """
 
@@ -39,6 +40,7 @@ class MountState:
         "_plain",
         "birth",
         "file_timeouts",
+        "gone",
         "mount",
         "number",
         "private",
@@ -56,6 +58,7 @@ class MountState:
         self.readonly = mount.readonly
         self.birth = not overlay
         self.refused = ""
+        self.gone = False
         if mount.private:
             self.timeouts = self.file_timeouts = (ENDLESS_S, ENDLESS_S, 0, 0)
         else:

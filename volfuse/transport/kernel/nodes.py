@@ -6,7 +6,8 @@ its own node: all views share it. A `DirectoryNode` is a directory as one view s
 directory have only one name.
 
 Files and directories are found again by their *key*: inode, device, type, and birth time as the generation, one
-integer. A file that took over a deleted one's inode number has another key. Memory matters: a node stays below 500 bytes.
+integer. A file that took over a deleted one's inode number has another key.
+Memory matters: a node stays below 500 bytes.
 """
 
 from __future__ import annotations

@@ -36,15 +36,6 @@ class OpenDirectories:
         self._lock = threading.Lock()
         self._queue: collections.deque[Directory] = collections.deque()  # guarded by self._lock
 
-    def holder(self, directory: Directory, mount: MountState, statx: StatxBuffer) -> Fd | RootFd:
-        """Return the descriptor of a directory. The caller keeps the object for as long as it uses the number.
-
-        Raises:
-            OSError: ESTALE if it is no longer where it was.
-        """
-        directory.used = True
-        return directory.holder or self._open(directory, mount, statx)
-
     def around(self, node: File, statx: StatxBuffer) -> Fd | RootFd:
         """Return the descriptor of the directory that a file was seen in last.
 
@@ -58,14 +49,18 @@ class OpenDirectories:
         return parent.holder or self._open(parent, node.mount, statx)
 
     def of(self, node: DirectoryNode, statx: StatxBuffer) -> Fd | RootFd:
-        """Return the descriptor of a directory node's directory.
+        """Return the descriptor of a directory node's directory. Keep the object for as long as you use the number.
 
         Raises:
-            OSError: ESTALE; EROFS if the directory exists only in the view.
+            OSError: ESTALE if it is no longer where it was, or its view is gone; EROFS if only the view has it, EPERM
+                for the list of views.
         """
         directory = node.directory
         if directory is None:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            number = errno.EPERM if node.view is None else errno.EROFS
+            raise OSError(number, os.strerror(number))
+        if node.mount.gone:
+            raise stale()
         directory.used = True
         return directory.holder or self._open(directory, node.mount, statx)
 

@@ -10,7 +10,7 @@ import os
 
 from volfuse.transport.kernel.nodes import DirectoryNode
 
-__all__ = ["check_absent", "check_renamable", "check_rmdir", "check_target", "check_unlink"]
+__all__ = ["check_absent", "check_renamable", "check_rmdir", "check_source", "check_target", "check_unlink"]
 
 
 def check_absent(parent: DirectoryNode, name: bytes) -> None:
@@ -43,6 +43,12 @@ def check_rmdir(parent: DirectoryNode, name: bytes) -> None:
 def check_renamable(parent: DirectoryNode, name: bytes) -> None:
     """Raise EBUSY for a mount point, or a directory that leads to one."""
     if parent.view is None or (parent.own is not None and name in parent.own):
+        raise _error(errno.EBUSY, name)
+
+
+def check_source(parent: DirectoryNode, name: bytes) -> None:
+    """Raise EBUSY for the name of a view."""
+    if parent.view is None:
         raise _error(errno.EBUSY, name)
 
 

@@ -25,7 +25,8 @@ from volfuse.transport.kernel.nodes import (
 from volfuse.transport.kernel.places import OpenDirectories, stale
 from volfuse.transport.kernel.session import Reader, Session
 from volfuse.transport.kernel.viewstates import ViewStates
-from volfuse.transport.kernel.wire.notifications import inval_attributes
+from volfuse.transport.kernel.wire.flags import FUSE_EXPIRE_ONLY
+from volfuse.transport.kernel.wire.notifications import inval_attributes, inval_entry
 from volfuse.transport.kernel.wire.replies import ATTR_REPLY, ENTRY_REPLY, NO_ENTRY_ATTR, encode_device
 
 __all__ = ["EntryFields", "Server"]
@@ -52,7 +53,6 @@ class Server:
         self.nodes = NodeTable()
         self.directories = OpenDirectories(open_limit)
         self.session: Session
-        self.name_timeouts = (0, 0, 0, 0)
         self.nodes.add_root(DirectoryNode(ROOT_ID, None, _list_mount(), None, None, None))
 
     # What a name is.
@@ -67,8 +67,7 @@ class Server:
         directory = parent.directory
         if directory is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        directory.used = True
-        holder = directory.holder or self.directories.holder(directory, parent.mount, reader.statx)
+        holder = self.directories.of(parent, reader.statx)
         return self.entry(parent, directory, name, reader.statx.at(holder.fd, name))
 
     def entry(
@@ -105,7 +104,7 @@ class Server:
         if view is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         place = view.locate(b"")
-        return self._mount_root(reader, parent, view, place.mount, b"", self.name_timeouts)
+        return self._mount_root(reader, parent, view, place.mount, b"", (ENDLESS_S, 0, 0, 0))
 
     def _own_entry(
         self, reader: Reader, parent: DirectoryNode, view: View, name: bytes, mount: Mount | None
@@ -160,6 +159,14 @@ class Server:
             root.pinned = True
             root.holder = RootFd(state.source)
         return root
+
+    def name_taken(self, name: bytes, view: View, renamed: View | None) -> None:
+        """Make the kernel forget the name that a view had; with the view gone, all that it holds below."""
+        if renamed is None:
+            self.views.drop(view)
+        # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
+        self.invalidate(inval_entry(ROOT_ID, name, 0 if renamed is None else FUSE_EXPIRE_ONLY))
+        self.invalidate(inval_attributes(ROOT_ID))
 
     # Attributes.
 

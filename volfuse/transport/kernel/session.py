@@ -122,7 +122,7 @@ class Reader:
 
 
 Handler = Callable[[Reader, int, int, int], bytes | None]
-"""Serves one opcode: reader, unique, node id, end of the request in the buffer → reply, or None if there is none yet."""
+"""Serves one opcode: reader, unique, node id, end of the request in the buffer → reply, None if there is none yet."""
 
 
 class Session:

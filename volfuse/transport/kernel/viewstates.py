@@ -32,7 +32,6 @@ class ViewStates:
             known = self._states.get(view.container)
             if known is None or known[0] is not view.mounts:
                 known = self._states[view.container] = (view.mounts, {})
-                self._prune(view.container)
             state = known[1].get(id(mount))
             if state is None:
                 overlay = isinstance(mount.source, Source) and file_system_type(mount.source.fd) == (
@@ -41,12 +40,14 @@ class ViewStates:
                 state = known[1][id(mount)] = MountState(mount, exact=self._exact, overlay=overlay)
             return state
 
+    def drop(self, view: View) -> None:
+        """Let go of a view that is no longer shown."""
+        with self._lock:
+            known = self._states.pop(view.container, None)
+        for state in known[1].values() if known is not None else ():
+            state.gone = True
+
     def all(self) -> list[MountState]:
         """Return what is known now."""
         with self._lock:
             return [state for _, states in self._states.values() for state in states.values()]
-
-    def _prune(self, newest: str) -> None:
-        shown = {view.container for view in self.table.views()} | {newest}
-        for container in [container for container in self._states if container not in shown]:
-            del self._states[container]

@@ -14,7 +14,14 @@ from volfuse.fs.descriptors import Caller, self_path
 from volfuse.sys.rename import RENAME_EXCHANGE, RENAME_NOREPLACE
 from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File
 from volfuse.transport.kernel.places import stale
-from volfuse.transport.kernel.rules import check_absent, check_renamable, check_rmdir, check_target, check_unlink
+from volfuse.transport.kernel.rules import (
+    check_absent,
+    check_renamable,
+    check_rmdir,
+    check_source,
+    check_target,
+    check_unlink,
+)
 from volfuse.transport.kernel.server import Server, entry_reply
 from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
@@ -145,6 +152,7 @@ class Names:
         server = self._server
         old_parent = server.nodes.directory_node(old_id)
         new_parent = server.nodes.directory_node(new_id)
+        check_source(old_parent, old)
         check_target(new_parent, new)
         if old_parent.mount is not new_parent.mount:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), old)
