@@ -113,6 +113,7 @@ class Client:
         try:
             reply = _exchange(connection, method, _target(path, query), content, headers)
         except (HTTPException, ConnectionError) as fault:
+            self.close()
             raise CommandFailed(f"error during connect: {fault}") from fault
         if reply.status >= 400:
             raise _refusal(reply)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,11 @@ class FakeDaemon:
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     fake: FakeDaemon
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Let a client go away before it has read everything."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
