@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 from collections.abc import Callable, Iterable
 from operator import itemgetter
@@ -20,6 +21,7 @@ import fuse
 
 from volfuse.fs.descriptors import Caller
 from volfuse.fs.view import Attributes
+from volfuse.sys.signals import set_default_action
 
 __all__ = [
     "FILLER",
@@ -48,10 +50,6 @@ library.fuse_setup.argtypes = [
     ctypes.POINTER(ctypes.c_int),
     ctypes.c_void_p,
 ]
-library.fuse_get_session.restype = ctypes.c_void_p
-library.fuse_get_session.argtypes = [ctypes.c_void_p]
-library.fuse_remove_signal_handlers.restype = None
-library.fuse_remove_signal_handlers.argtypes = [ctypes.c_void_p]
 library.fuse_loop_mt.argtypes = [ctypes.c_void_p]
 library.fuse_exit.restype = None
 library.fuse_exit.argtypes = [ctypes.c_void_p]
@@ -213,8 +211,14 @@ def fill_statvfs(address: int, figures: os.statvfs_result) -> None:
         setattr(target, "f_" + name, getattr(figures, "f_" + name))
 
 
+_TAKEN = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
 def mount(mountpoint: bytes, options: str, operations: Operations) -> int | None:
     """Mount and return the session, or None; libfuse says why on stderr."""
+    # libfuse takes over the signals that nobody has a handler for, to end its loop. They are the process's own
+    # business. (Its function that gives them back would also let SIGPIPE end the process.)
+    taken = [number for number in _TAKEN if signal.getsignal(number) is signal.SIG_DFL]
     words = [b"volfuse", b"-f", b"-o", options.encode(), mountpoint]
     parsed, threaded = ctypes.c_void_p(), ctypes.c_int()
     session: int | None = library.fuse_setup(
@@ -226,7 +230,6 @@ def mount(mountpoint: bytes, options: str, operations: Operations) -> int | None
         ctypes.byref(threaded),
         None,
     )
-    if session:
-        # It takes over the signals that nobody has a handler for. They are not its business.
-        library.fuse_remove_signal_handlers(library.fuse_get_session(session))
+    for number in taken:
+        set_default_action(number)
     return session
