@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from functools import lru_cache
+from typing import Any
 
 from volfuse.errors import Unavailable
 from volfuse.sys.libc import LIBC, failed
@@ -40,8 +42,10 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
-_NUMBER = ctypes.c_long(_NR_OPENAT2)
+_HOW_SIZE = ctypes.sizeof(_OpenHow)
+_SYSCALL = LIBC["syscall"]
+_SYSCALL.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
+_SYSCALL.restype = ctypes.c_long
 
 
 def openat2(dirfd: int, path: bytes, flags: int, mode: int = 0, resolve: int = WITHIN) -> int:
@@ -58,9 +62,9 @@ def openat2(dirfd: int, path: bytes, flags: int, mode: int = 0, resolve: int = W
         OSError: ELOOP for a link, EXDEV for a way out, EAGAIN if a rename raced each of many tries.
         Unavailable: the kernel lacks the call and `resolve` is more than the walk can promise.
     """
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = _how(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_EAGAIN_TRIES):
-        fd: int = LIBC.syscall(_NUMBER, ctypes.c_int(dirfd), path, ctypes.byref(how), _HOW_SIZE)
+        fd: int = _SYSCALL(_NR_OPENAT2, dirfd, path, how, _HOW_SIZE)
         if fd >= 0:
             return fd
         number = ctypes.get_errno()
@@ -70,6 +74,12 @@ def openat2(dirfd: int, path: bytes, flags: int, mode: int = 0, resolve: int = W
         if number not in (errno.EAGAIN, errno.EINTR):
             break
     raise failed(path)
+
+
+@lru_cache(maxsize=64)
+def _how(flags: int, mode: int, resolve: int) -> Any:  # noqa: ANN401 (ctypes has no name for what byref returns)
+    """Return a pointer to struct open_how; the kernel only reads it, so calls share it."""
+    return ctypes.byref(_OpenHow(flags, mode, resolve))
 
 
 def _walk(dirfd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
