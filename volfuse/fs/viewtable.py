@@ -22,8 +22,9 @@ __all__ = ["ViewTable"]
 
 _log = logging.getLogger(__name__)
 
-Listener = Callable[[bytes, View, View | None], None]
-"""Gets the name, the view that had it, and the view under its new name, None if it is gone."""
+Listener = Callable[[bytes, View | None, View | None], None]
+"""Gets a name, the view that had it, and that view as it is shown now: the first is None for a new view, the second for
+one that is gone."""
 
 
 class ViewTable:
@@ -41,7 +42,7 @@ class ViewTable:
         self._listeners: tuple[Listener, ...] = ()
 
     def subscribe(self, listener: Listener) -> None:
-        """Call `listener` after each change that takes a name from a view: for transports whose kernel keeps names."""
+        """Call `listener` after each change: for transports whose kernel keeps names."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
@@ -64,6 +65,9 @@ class ViewTable:
             if key in self._views:
                 raise Conflict(f"view {plan.name} exists already")
             self._replace({**self._views, key: view})
+            listeners = self._listeners
+        for listener in listeners:
+            listener(key, None, view)
         return view
 
     def detach(self, name: str) -> None:
