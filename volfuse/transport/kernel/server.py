@@ -160,13 +160,15 @@ class Server:
             root.holder = RootFd(state.source)
         return root
 
-    def name_taken(self, name: bytes, view: View, renamed: View | None) -> None:
+    def names_changed(self, name: bytes, before: View | None, now: View | None) -> None:
         """Make the kernel forget the name that a view had; with the view gone, all that it holds below."""
-        if renamed is None:
-            self.views.drop(view)
-        # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
-        self.invalidate(inval_entry(ROOT_ID, name, 0 if renamed is None else FUSE_EXPIRE_ONLY))
         self.invalidate(inval_attributes(ROOT_ID))
+        if before is None:
+            return
+        if now is None:
+            self.views.drop(before)
+        # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
+        self.invalidate(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
 
     # Attributes.
 
@@ -283,4 +285,4 @@ def attributes_of(found: Attributes) -> tuple[int, ...]:
 def _list_mount() -> MountState:
     """Return the state of the list of views itself, which has no source."""
     nothing = MissingSource(b"", OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    return MountState(Mount(b"", nothing), exact=True, overlay=False)
+    return MountState(Mount(b"", nothing, private=True), exact=True, overlay=False)

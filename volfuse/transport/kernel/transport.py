@@ -118,14 +118,14 @@ class KernelTransport:
             raise
         self._mountpoint = path
         self._running.session.start()
-        self._table.subscribe(self._running.server.name_taken)
+        self._table.subscribe(self._running.server.names_changed)
 
     def stop(self) -> None:
         """Unmount, detaching the mount if it is in use, and close every handle."""
         running = self._running
         if running is None:
             return
-        self._table.unsubscribe(running.server.name_taken)
+        self._table.unsubscribe(running.server.names_changed)
         if not running.session.done.is_set():
             mounting.unmount(self._mountpoint)
         if not running.session.done.wait(_STOP_DEADLINE_S / 10):
