@@ -105,7 +105,7 @@ class SystemRoutes:
         images = self._engine.images.list(all=True, filters=NO_FILTERS)
         return {
             "LayersSize": sum(s.image.size for s in images),
-            "Images": [image_summary_json(s.image, s.references, s.containers) for s in images],
+            "Images": [{**image_summary_json(s.image, s.references, s.containers), "SharedSize": 0} for s in images],
         }
 
     def _container_usage(self) -> dict[str, Any]:

@@ -77,10 +77,12 @@ class Archive:
             NotFound: no such container, or nothing at the path.
             InvalidSpec: a file where the path needs a directory.
         """
-        view = self._view(self._containers.get(container))
+        owner = self._containers.get(container)
+        view = self._view(owner)
         with _reported(container, path):
             located = follow_parents(view, clean_path(path))
             found = _stat(view, path, located)
+        self._containers.announce(owner, "archive-path")
         return found, tar_of(view, located, os.fsencode(found.name.removeprefix("/")))
 
     def put(
@@ -113,6 +115,7 @@ class Archive:
             if exc.errno != errno.EROFS:
                 raise
             raise InvalidSpec(_read_only(mount)) from exc
+        self._containers.announce(found, "extract-to-dir")
 
     def _view(self, container: Container) -> View:
         view = self._table.get(os.fsencode(container.name))

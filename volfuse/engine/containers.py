@@ -83,7 +83,7 @@ class Containers:
             self._views.attach(container)
         for volume in draft.new_volumes:
             self._volumes.announce(volume, "create")
-        self._announce(container, "create")
+        self.announce(container, "create")
         return Created(container.id, list(draft.warnings))
 
     @contextmanager
@@ -161,7 +161,7 @@ class Containers:
             with self._state.change() as change:
                 change.rows.put_container(renamed)
             self._views.rename(container, name)
-        self._announce(renamed, "rename", oldName=f"/{container.name}")
+        self.announce(renamed, "rename", oldName=f"/{container.name}")
 
     def remove(self, reference: str, *, volumes: bool = False, force: bool = False) -> None:
         """Remove a container with its private tree.
@@ -183,7 +183,7 @@ class Containers:
             gone = self._remove(container, volumes=volumes)
         for volume in gone:
             self._volumes.announce(volume, "destroy")
-        self._announce(container, "destroy")
+        self.announce(container, "destroy")
 
     @contextmanager
     def _mark_changing(self, container: Container) -> Iterator[None]:
@@ -238,7 +238,8 @@ class Containers:
         image = self._store.image(container.image)
         return own, own + (image.size if image else 0)
 
-    def _announce(self, container: Container, action: str, **more: str) -> None:
+    def announce(self, container: Container, action: str, **more: str) -> None:
+        """Publish what happened to a container."""
         attributes = {
             **(container.config.labels or {}),
             "image": container.image_ref,
