@@ -31,6 +31,7 @@ class Known:
 
     def __init__(self, user: str = "") -> None:
         self.user = user
+        self.announced = []
 
     def get(self, reference: str) -> Container:
         if reference == "gone":
@@ -46,6 +47,9 @@ class Known:
             host_config=HostConfig(),
             mounts=[],
         )
+
+    def announce(self, container, action, **more):
+        self.announced.append(action)
 
 
 class Lab:
@@ -540,3 +544,10 @@ class TestHostileArchives:
     def test_impossible_times_are_the_epoch(self, lab: Lab, time: str) -> None:
         lab.put("/vol", tar(file("f", pax_headers={"mtime": time})))
         assert (lab.volume / "f").stat().st_mtime == 0
+
+
+def test_copies_are_told_as_dockers_events(lab):
+    (lab.tree / "etc" / "f").touch()
+    lab.get("/etc/f")
+    lab.put("/etc", tar(member("g")))
+    assert lab.known.announced == ["archive-path", "extract-to-dir"]
