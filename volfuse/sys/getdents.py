@@ -11,9 +11,12 @@ from typing import Final
 
 from volfuse.sys.libc import LIBC, failed
 
-__all__ = ["DirectoryStream"]
+__all__ = ["DIRENT_HEAD", "DIRENT_NAME_AT", "DirectoryStream"]
 
-_HEAD: Final = Struct("<QqHB")  # struct linux_dirent64: d_ino, d_off, d_reclen, d_type; then d_name
+DIRENT_HEAD: Final = Struct("<QqHB")
+"""struct linux_dirent64: d_ino, d_off, d_reclen, d_type; d_name follows, ended by NUL."""
+DIRENT_NAME_AT: Final = DIRENT_HEAD.size
+
 _GETDENTS64 = LIBC.getdents64
 _GETDENTS64.restype = ctypes.c_ssize_t
 
@@ -23,26 +26,22 @@ class DirectoryStream:
 
     Args:
         size: of the buffer; at least 280 bytes, the longest entry.
+
+    Attributes:
+        buffer: what the last `fill` read.
     """
 
-    __slots__ = ("_address", "_buffer", "_keep", "_size")
+    __slots__ = ("_address", "_keep", "buffer", "size")
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._buffer = bytearray(size)
-        self._keep = (ctypes.c_char * size).from_buffer(self._buffer)
+        self.size = size
+        self.buffer = bytearray(size)
+        self._keep = (ctypes.c_char * size).from_buffer(self.buffer)
         self._address = ctypes.c_void_p(ctypes.addressof(self._keep))
 
-    def read(self, fd: int, size: int) -> list[tuple[int, int, int, bytes]]:
-        """Return the next entries: inode, offset after it, d_type, name; of at most `size` bytes, none at the end."""
-        length: int = _GETDENTS64(fd, self._address, ctypes.c_size_t(min(size, self._size)))
+    def fill(self, fd: int, size: int) -> int:
+        """Read the next entries, at most `size` bytes of them; return how many bytes, 0 at the end."""
+        length: int = _GETDENTS64(fd, self._address, ctypes.c_size_t(min(size, self.size)))
         if length < 0:
             raise failed()
-        found = []
-        buffer, head, at = self._buffer, _HEAD.unpack_from, 0
-        while at < length:
-            inode, offset, size_of_entry, kind = head(buffer, at)
-            start = at + 19
-            found.append((inode, offset, kind, bytes(buffer[start : buffer.index(0, start)])))
-            at += size_of_entry
-        return found
+        return length
