@@ -37,12 +37,12 @@ class MountState:
     __slots__ = (
         "_major",
         "_minor",
-        "_plain",
         "birth",
         "file_timeouts",
         "gone",
         "mount",
         "number",
+        "plain",
         "private",
         "readonly",
         "refused",
@@ -68,11 +68,15 @@ class MountState:
         device = mount.source.device
         self._major = os.major(device)
         self._minor = os.minor(device)
-        self._plain = not isinstance(mount.source, MissingSource) and mount.source.number(device, 1) == 1
+        self.plain = not isinstance(mount.source, MissingSource) and mount.source.number(device, 1) == 1
+
+    def shows_as_is(self, key: int) -> bool:
+        """Say whether inode numbers on the device of the directory with this key are shown as they are."""
+        return self.plain and key >> 72 & 0xFFFFFF == self._minor and key >> 96 & 0xFFFFFFFF == self._major
 
     def inode(self, major: int, minor: int, inode: int) -> int:
         """Return the inode number that views show."""
-        if self._plain and minor == self._minor and major == self._major:
+        if self.plain and minor == self._minor and major == self._major:
             return inode
         return self.source.number(os.makedev(major, minor), inode)
 

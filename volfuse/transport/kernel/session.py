@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from volfuse.sys.getdents import DirectoryStream
 from volfuse.sys.statx import StatxBuffer
 from volfuse.sys.threadfs import own_umask
 from volfuse.transport.base import Failures
@@ -33,6 +34,7 @@ __all__ = ["Handler", "Reader", "Session"]
 _log = logging.getLogger(__name__)
 
 _BUFFER_BYTES: Final = MAX_WRITE_BYTES + 8192
+_STREAM_BYTES: Final = 1 << 16
 _SLOW_S: Final = 0.005
 """A request is slow if it is under way at two looks of the monitor: after 5 to 10 ms."""
 _IDLE_LOOKS: Final = 400
@@ -50,7 +52,7 @@ class Reader:
         busy: unique of the request under way, 0 between two.
     """
 
-    __slots__ = ("_session", "buffer", "busy", "header", "statx", "thread", "turn")
+    __slots__ = ("_session", "buffer", "busy", "header", "statx", "stream", "thread", "turn")
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -58,6 +60,7 @@ class Reader:
         self.header: tuple[int, ...] = (0,) * 8
         self.busy = 0
         self.statx = StatxBuffer()
+        self.stream = DirectoryStream(_STREAM_BYTES)
         self.turn = threading.Event()
         self.thread = threading.Thread(target=self._run, name="volfuse-reader", daemon=True)
 

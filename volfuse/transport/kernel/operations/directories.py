@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from volfuse.fs import directories as fs_directories
 from volfuse.fs.inodes import ROOT_INODE
-from volfuse.sys.getdents import DirectoryStream
+from volfuse.sys.getdents import DIRENT_HEAD, DIRENT_NAME_AT
 from volfuse.transport.kernel.handles import Handles, OpenDirectory
 from volfuse.transport.kernel.nodes import DirectoryNode
 from volfuse.transport.kernel.server import EntryFields, Server
@@ -22,7 +22,15 @@ from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.flags import FUSE_FSYNC_FDATASYNC
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import NO_ENTRY_ATTR, OPEN_REPLY, dirent, dirent_plus, error, payload
+from volfuse.transport.kernel.wire.replies import (
+    NO_ENTRY_ATTR,
+    OPEN_REPLY,
+    PADDING,
+    dirent,
+    dirent_plus,
+    error,
+    payload,
+)
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Directories"]
@@ -31,8 +39,13 @@ _READ_IN = LAYOUTS["fuse_read_in"].struct
 _RELEASE_IN = LAYOUTS["fuse_release_in"].struct
 _FSYNC_IN = LAYOUTS["fuse_fsync_in"].struct
 _NO_NODE: Final[EntryFields] = (0, 0, 0, 0, 0, 0, *NO_ENTRY_ATTR)
+_DIRENT = LAYOUTS["fuse_dirent"].struct
 _LONGEST_BYTES = 280
+_SHORTEST_BYTES = 24
+_DOTS = (b".", b"..")
 _PLUS_BYTES = LAYOUTS["fuse_entry_out"].size
+_NOTHING: Final = b"\0" * _PLUS_BYTES
+"""fuse_entry_out of an entry of READDIRPLUS that gives no node."""
 _DT_DIR = 4
 
 
@@ -68,17 +81,17 @@ class Directories:
         """Answer with names."""
         handle, offset, size, _, _, _ = _READ_IN.unpack_from(reader.buffer, HEADER_SIZE)
         opened = self._handles.directory(handle)
-        # A FUSE entry is at most a third longer than the source's.
-        entries = self._entries(opened, offset, size, size * 3 // 4)
-        number = self._numbers(reader, opened)
+        if _is_stream(opened):
+            # A FUSE entry is at most a third longer than the source's.
+            return payload(unique, self._stream(reader, opened, offset, size * 3 // 4, b""))
         parts, room = [], size
-        for inode, after, kind, name in entries:
-            part = dirent(number(inode, name), after, kind, name)
+        for name, inode, kind in self._listing(opened, offset):
+            offset += 1
+            part = dirent(inode, offset, kind, name)
             room -= len(part)
             if room < 0:
                 break
             parts.append(part)
-            opened.position = after
         return payload(unique, b"".join(parts))
 
     def readdirplus(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
@@ -88,18 +101,18 @@ class Directories:
         """
         handle, offset, size, _, _, _ = _READ_IN.unpack_from(reader.buffer, HEADER_SIZE)
         opened = self._handles.directory(handle)
-        entries = self._entries(opened, offset, size, max(size * 24 // (_PLUS_BYTES + 32), _LONGEST_BYTES))
-        number = self._numbers(reader, opened)
-        private = opened.node.mount.private and opened.node.view is not None
+        if _is_stream(opened):
+            stream_bytes = max(size * _SHORTEST_BYTES // (_PLUS_BYTES + _SHORTEST_BYTES + 8), _LONGEST_BYTES)
+            if opened.node.mount.private:
+                return payload(unique, self._stream_nodes(reader, opened, offset, stream_bytes))
+            return payload(unique, self._stream(reader, opened, offset, stream_bytes, _NOTHING))
         parts, room = [], size
-        for inode, after, kind, name in entries:
+        for name, inode, kind in self._listing(opened, offset):
+            offset += 1
             room -= _PLUS_BYTES + 24 + (len(name) + 7 & ~7)
             if room < 0:
                 break
-            given = self._node(reader, opened.node, name) if private and name not in (b".", b"..") else _NO_NODE
-            shown = given[6] if given[0] else number(inode, name)
-            parts.append(dirent_plus(given, shown, after, kind, name))
-            opened.position = after
+            parts.append(dirent_plus(_NO_NODE, inode, offset, kind, name))
         return payload(unique, b"".join(parts))
 
     def releasedir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
@@ -116,42 +129,82 @@ class Directories:
             (os.fdatasync if flags & FUSE_FSYNC_FDATASYNC else os.fsync)(opened.fd)
         return error(unique, 0)
 
-    def _entries(
-        self, opened: OpenDirectory, offset: int, size: int, stream_bytes: int
-    ) -> list[tuple[int, int, int, bytes]]:
-        """Return entries from `offset`: inode in the source, offset after it, type, name."""
-        node = opened.node
-        if node.directory is not None and node.own is None:
-            if offset != opened.position:
-                os.lseek(opened.fd, offset, os.SEEK_SET)
-                opened.position = offset
-            stream = DirectoryStream(max(stream_bytes, _LONGEST_BYTES))
-            found = stream.read(opened.fd, stream_bytes)
-            if found:
-                # What does not fit into the reply is read again: the next request's offset is then another.
-                opened.position = -1
-            return found
-        if offset == 0 or opened.listing is None:
-            opened.listing = self._listing(opened)
-        last = min(len(opened.listing), offset + size // 24)
-        return [
-            (inode, index + 1, kind, name)
-            for index, (name, inode, kind) in enumerate(opened.listing[offset:last], start=offset)
-        ]
+    def _stream(self, reader: Reader, opened: OpenDirectory, offset: int, size: int, prefix: bytes) -> bytes:
+        """Turn the source's next entries into the kernel's, each after `prefix`."""
+        length = _fill(reader, opened, offset, size)
+        if not length:
+            return b""
+        number = self._numbers(reader, opened)
+        buffer, at, out = reader.stream.buffer, 0, bytearray()
+        head, pack, padding = DIRENT_HEAD.unpack_from, _DIRENT.pack, PADDING
+        while at < length:
+            inode, offset, entry_size, kind = head(buffer, at)
+            start = at + DIRENT_NAME_AT
+            name = buffer[start : buffer.index(0, start)]
+            size = len(name)
+            if number is not None:
+                inode = number(inode, name)
+            out += prefix + pack(inode, offset, size, kind)
+            out += name
+            if size & 7:
+                out += padding[size & 7]
+            at += entry_size
+        opened.position = offset
+        return bytes(out)
 
-    def _listing(self, opened: OpenDirectory) -> list[tuple[bytes, int, int]]:
+    def _stream_nodes(self, reader: Reader, opened: OpenDirectory, offset: int, size: int) -> bytes:
+        """Turn the source's next entries into the kernel's, with a node for each."""
+        length = _fill(reader, opened, offset, size)
+        number = self._numbers(reader, opened)
+        buffer, at, parts = reader.stream.buffer, 0, []
+        while at < length:
+            inode, offset, entry_size, kind = DIRENT_HEAD.unpack_from(buffer, at)
+            start = at + DIRENT_NAME_AT
+            name = bytes(buffer[start : buffer.index(0, start)])
+            given = _NO_NODE if name in _DOTS else self._node(reader, opened.node, name)
+            if given[0]:
+                inode = given[6]
+            elif number is not None:
+                inode = number(inode, bytearray(name))
+            parts.append(dirent_plus(given, inode, offset, kind, name))
+            at += entry_size
+        opened.position = offset
+        return b"".join(parts)
+
+    def _listing(self, opened: OpenDirectory, offset: int) -> list[tuple[bytes, int, int]]:
+        """Return name, inode and type of entries from `offset` on, of a directory that the view adds to."""
+        if offset == 0 or opened.listing is None:
+            opened.listing = self._list(opened)
+        return opened.listing[offset:]
+
+    def _list(self, opened: OpenDirectory) -> list[tuple[bytes, int, int]]:
         node = opened.node
         if node.view is None:
-            names = self._server.views.table.names()
             dots = [(b".", ROOT_INODE, _DT_DIR), (b"..", ROOT_INODE, _DT_DIR)]
-            return dots + [(name, 0xFFFFFFFF, _DT_DIR) for name in names]
+            views = self._server.views.table.views()
+            return dots + [(os.fsencode(view.name), view.root_inode(), _DT_DIR) for view in views]
         if opened.fd >= 0:
             os.lseek(opened.fd, 0, os.SEEK_SET)
         source = fs_directories.DirectoryHandle(node.view, node.mount.mount, node.path or b"", opened.fd)
         return [(entry.name, entry.inode, entry.mode >> 12) for entry in source.entries()]
 
-    def _numbers(self, reader: Reader, opened: OpenDirectory) -> _Numbers:
-        return _Numbers(self._server, reader, opened)
+    def _numbers(self, reader: Reader, opened: OpenDirectory) -> Callable[[int, bytearray], int] | None:
+        """Return how inode numbers are shown, None if they are shown as they are."""
+        node = opened.node
+        mount = node.mount
+        if node.path is None and node.directory is not None and mount.shows_as_is(node.directory.key):
+            return None
+        found = reader.statx.at(opened.fd, b"")
+        major, minor = found[21], found[22]
+        above = 0
+        if node.path is not None and node.parent is not None:
+            # Above a mount's root is another mount.
+            status, synthetic, parent_mount = self._server.getattr(reader, node.parent)
+            if status is not None:
+                above = parent_mount.inode(status[21], status[22], status[7])
+            elif synthetic is not None:
+                above = synthetic.inode
+        return lambda inode, name: above if above and name == b".." else mount.inode(major, minor, inode)
 
     def _node(self, reader: Reader, parent: DirectoryNode, name: bytes) -> EntryFields:
         """Return the node of a name, counted; none if it is gone by now."""
@@ -163,32 +216,13 @@ class Directories:
             raise
 
 
-class _Numbers:
-    """The inode numbers that a listing shows."""
+def _is_stream(opened: OpenDirectory) -> bool:
+    return opened.node.directory is not None and opened.node.own is None
 
-    __slots__ = ("_device", "_mount", "_parent", "_raw")
 
-    def __init__(self, server: Server, reader: Reader, opened: OpenDirectory) -> None:
-        node = opened.node
-        self._raw = node.directory is None or node.own is not None
-        self._mount = node.mount
-        self._parent = 0
-        self._device = (0, 0)
-        if self._raw:
-            return
-        found = reader.statx.at(opened.fd, b"")
-        self._device = found[21], found[22]
-        if node.path is not None and node.parent is not None:
-            # Above a mount's root is another mount.
-            above, synthetic, mount = server.getattr(reader, node.parent)
-            if above is not None:
-                self._parent = mount.inode(above[21], above[22], above[7])
-            elif synthetic is not None:
-                self._parent = synthetic.inode
-
-    def __call__(self, inode: int, name: bytes) -> int:
-        if self._raw:
-            return inode
-        if self._parent and name == b"..":
-            return self._parent
-        return self._mount.inode(*self._device, inode)
+def _fill(reader: Reader, opened: OpenDirectory, offset: int, size: int) -> int:
+    """Read the source's entries from `offset`, which is where the last reading ended unless the program sought."""
+    if offset != opened.position:
+        os.lseek(opened.fd, offset, os.SEEK_SET)
+    opened.position = -1
+    return reader.stream.fill(opened.fd, size)

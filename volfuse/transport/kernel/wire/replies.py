@@ -19,6 +19,7 @@ __all__ = [
     "NO_ENTRY_ATTR",
     "OPEN_REPLY",
     "OUT_HEADER",
+    "PADDING",
     "SIZE_REPLY",
     "STATFS_REPLY",
     "STATX_REPLY",
@@ -56,7 +57,7 @@ NO_ENTRY_ATTR: Final = (0,) * 16
 
 _DIRENT = LAYOUTS["fuse_dirent"].struct
 _DIRENT_PLUS = LAYOUTS["fuse_direntplus"].struct
-_PADDING = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
+PADDING: Final = (b"", b"\0" * 7, b"\0" * 6, b"\0" * 5, b"\0" * 4, b"\0" * 3, b"\0" * 2, b"\0")
 
 
 def error(unique: int, number: int) -> bytes:
@@ -77,13 +78,13 @@ def dirent(inode: int, offset: int, kind: int, name: bytes) -> bytes:
         kind: file type as in d_type, that is, the mode's type bits shifted down by 12.
     """
     size = len(name)
-    return _DIRENT.pack(inode, offset, size, kind) + name + _PADDING[size & 7]
+    return _DIRENT.pack(inode, offset, size, kind) + name + PADDING[size & 7]
 
 
 def dirent_plus(entry: tuple[int, ...], inode: int, offset: int, kind: int, name: bytes) -> bytes:
     """Return one entry of READDIRPLUS; `entry` has the fields of fuse_entry_out, node id 0 if nothing is given."""
     size = len(name)
-    return _DIRENT_PLUS.pack(*entry, inode, offset, size, kind) + name + _PADDING[size & 7]
+    return _DIRENT_PLUS.pack(*entry, inode, offset, size, kind) + name + PADDING[size & 7]
 
 
 def encode_device(major: int, minor: int) -> int:
