@@ -74,6 +74,12 @@ class LockTable:
         with _nothing() if operation & fcntl.LOCK_NB else self._waits():
             flock(handle.fd, operation)
 
+    def holds(self, handle: FileHandle) -> bool:
+        """Say whether any owner has, or had, a record lock on the file and has not closed it since."""
+        identity = handle.identity
+        with self._lock:
+            return any(key[:2] == identity for key in self._files)
+
     def release_owner(self, handle: FileHandle, owner: int) -> None:
         """Give up all that `owner` holds on the file, as close(2) of any descriptor of it does."""
         if not self._files:
