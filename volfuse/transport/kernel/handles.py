@@ -11,6 +11,7 @@ import errno
 import os
 import threading
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from volfuse.fs.files import FileHandle
 from volfuse.transport.kernel.nodes import DirectoryNode, File, OpenFile
@@ -20,11 +21,10 @@ from volfuse.transport.kernel.wire.flags import FOPEN
 __all__ = ["Handles", "OpenDirectory", "OpenedFile"]
 
 _PASSTHROUGH, _DIRECT = int(FOPEN.PASSTHROUGH), int(FOPEN.DIRECT_IO)
-_KEEP_CACHE, _NOFLUSH = int(FOPEN.KEEP_CACHE), int(FOPEN.NOFLUSH)
+_KEEP_CACHE = int(FOPEN.KEEP_CACHE)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedFile:
+class OpenedFile(NamedTuple):
     """One open file: the node and the handle in the source."""
 
     node: File

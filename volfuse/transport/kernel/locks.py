@@ -63,6 +63,10 @@ class Locks:
     def __len__(self) -> int:
         return len(self._table) + len(self._parked)
 
+    def held(self, file: FileHandle) -> bool:
+        """Say whether any record lock may be held on a file."""
+        return len(self._table) > 0 and self._table.holds(file)
+
     def get(self, file: FileHandle, owner: int, lock: RecordLock) -> RecordLock:
         """Return a lock that stands in the way, or one of kind F_UNLCK."""
         return self._table.get(file, owner, lock)

@@ -28,6 +28,7 @@ class MountState:
     Attributes:
         number: of this object; never reused.
         timeouts: entry_valid, attr_valid, entry_valid_nsec, attr_valid_nsec as in fuse_entry_out, of directories.
+        plain: whether inode numbers on the source's own device (`device`) are shown as they are.
         file_timeouts: of all else.
         birth: whether birth times may be part of keys: overlayfs gives a file another with its copy-up.
         gone: the view is no longer shown: open files go on, names and directories are ESTALE.
@@ -35,9 +36,8 @@ class MountState:
     """
 
     __slots__ = (
-        "_major",
-        "_minor",
         "birth",
+        "device",
         "file_timeouts",
         "gone",
         "mount",
@@ -66,17 +66,16 @@ class MountState:
             # A file of a read-only mount is another node than the one through which it is written.
             self.file_timeouts = (0, 0, 0, 0) if mount.readonly else self.timeouts
         device = mount.source.device
-        self._major = os.major(device)
-        self._minor = os.minor(device)
+        self.device = os.major(device), os.minor(device)
         self.plain = not isinstance(mount.source, MissingSource) and mount.source.number(device, 1) == 1
 
     def shows_as_is(self, key: int) -> bool:
         """Say whether inode numbers on the device of the directory with this key are shown as they are."""
-        return self.plain and key >> 72 & 0xFFFFFF == self._minor and key >> 96 & 0xFFFFFFFF == self._major
+        return self.plain and (key >> 96 & 0xFFFFFFFF, key >> 72 & 0xFFFFFF) == self.device
 
     def inode(self, major: int, minor: int, inode: int) -> int:
         """Return the inode number that views show."""
-        if self.plain and minor == self._minor and major == self._major:
+        if self.plain and self.device == (major, minor):
             return inode
         return self.source.number(os.makedev(major, minor), inode)
 

@@ -191,24 +191,28 @@ class NodeTable:
             return node
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
-    def give_file(self, key: int, mount: MountState, parent: Directory | None, name: bytes, new: bool = False) -> File:
-        """Return the node of a file seen at a place, its nlookup counted up.
+    def give_file(self, key: int, mount: MountState, parent: Directory | None, name: bytes, new: bool = False) -> int:
+        """Return the node id of a file seen at a place, its nlookup counted up.
 
         Args:
             new: the file was made just now, so a node with its key is that of a deleted file.
         """
-        with self.lock:
+        lock = self.lock
+        lock.acquire()
+        try:
             node = self._files.get(key)
             if node is None or new:
-                node = File(self._next, key, mount, parent, name)
-                self._next += 1
-                self._files[key] = self.by_id[node.id] = node
+                number = self._next
+                self._next = number + 1
+                self._files[key] = self.by_id[number] = node = File(number, key, mount, parent, name)
             elif node.parent is not parent or node.name != name:
                 node.parent = parent
                 node.name = name
-                node.mount = mount
+            node.mount = mount
             node.nlookup += 1
-            return node
+            return node.id
+        finally:
+            lock.release()
 
     def find_file(self, key: int) -> File | None:
         """Return the node with this key."""

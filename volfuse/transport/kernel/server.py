@@ -81,12 +81,21 @@ class Server:
         mount = parent.mount
         key = mount.key(found)
         if found[6] & 0xF000 == 0x4000:
-            child: Node = self._give_directory(parent, directory, name, key, new)
-            timeouts = mount.timeouts
+            number = self._give_directory(parent, directory, name, key, new).id
+            entry_s, attr_s, entry_ns, attr_ns = mount.timeouts
         else:
-            child = self.nodes.give_file(key, mount, directory, name, new)
-            timeouts = mount.file_timeouts
-        return (child.id, 0, *timeouts, *attributes(mount, found))
+            number = self.nodes.give_file(key, mount, directory, name, new)
+            entry_s, attr_s, entry_ns, attr_ns = mount.file_timeouts
+        (
+            _, blksize, _, nlink, uid, gid, mode, inode, size, blocks, _, atime, atime_ns, _, _, ctime, ctime_ns,
+            mtime, mtime_ns, rdev_major, rdev_minor, major, minor,
+        ) = found  # fmt: skip
+        return (
+            number, 0, entry_s, attr_s, entry_ns, attr_ns,
+            inode if mount.plain and mount.device == (major, minor) else mount.inode(major, minor, inode),
+            size, blocks, atime, mtime, ctime, atime_ns, mtime_ns, ctime_ns, mode, nlink, uid, gid,
+            encode_device(rdev_major, rdev_minor) if rdev_major or rdev_minor else 0, blksize, 0,
+        )  # fmt: skip
 
     def _give_directory(
         self, parent: DirectoryNode, directory: Directory, name: bytes, key: int, new: bool, path: bytes | None = None
@@ -144,11 +153,11 @@ class Server:
         _, attr_s, _, attr_ns = state.timeouts
         timeouts = (entry_s, attr_s, entry_ns, attr_ns)
         if stat.S_ISDIR(found[6]):
-            node: Node = self.nodes.give_directory_node(view.container, state, root, parent, view, path)
+            node = self.nodes.give_directory_node(view.container, state, root, parent, view, path)
             if not state.private:
                 root.fresh[node.id] = time.monotonic_ns()
         else:
-            node = self.nodes.give_file(key, state, root, b"")
+            return (self.nodes.give_file(key, state, root, b""), 0, *timeouts, *attributes(state, found))
         return (node.id, 0, *timeouts, *attributes(state, found))
 
     def mount_directory(self, state: MountState, key: int) -> Directory:

@@ -16,10 +16,11 @@ from volfuse.fs import directories as fs_directories
 from volfuse.fs.inodes import ROOT_INODE
 from volfuse.sys.getdents import DIRENT_HEAD, DIRENT_NAME_AT
 from volfuse.transport.kernel.handles import Handles, OpenDirectory
+from volfuse.transport.kernel.listings import Listings
 from volfuse.transport.kernel.nodes import DirectoryNode
 from volfuse.transport.kernel.server import EntryFields, Server
 from volfuse.transport.kernel.session import Handler, Reader
-from volfuse.transport.kernel.wire.flags import FUSE_FSYNC_FDATASYNC
+from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.kernel.wire.replies import (
@@ -47,6 +48,8 @@ _PLUS_BYTES = LAYOUTS["fuse_entry_out"].size
 _NOTHING: Final = b"\0" * _PLUS_BYTES
 """fuse_entry_out of an entry of READDIRPLUS that gives no node."""
 _DT_DIR = 4
+_CACHED = int(FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE)
+"""Listings of private trees stay in the kernel, which drops them itself when the view changes the directory."""
 
 
 class Directories:
@@ -55,6 +58,7 @@ class Directories:
     def __init__(self, server: Server, handles: Handles) -> None:
         self._server = server
         self._handles = handles
+        self._listings = Listings()
 
     def handlers(self) -> Mapping[Opcode, Handler]:
         """Return the handlers of this theme."""
@@ -75,7 +79,8 @@ class Directories:
             holder = server.holder(reader, node)
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=holder.fd)
         number = self._handles.add_directory(OpenDirectory(node, fd))
-        return OPEN_REPLY.pack(OPEN_REPLY.size, 0, unique, number, 0, 0)
+        flags = _CACHED if node.mount.private and node.view is not None else 0
+        return OPEN_REPLY.pack(OPEN_REPLY.size, 0, unique, number, flags, 0)
 
     def readdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
         """Answer with names."""
@@ -131,6 +136,15 @@ class Directories:
 
     def _stream(self, reader: Reader, opened: OpenDirectory, offset: int, size: int, prefix: bytes) -> bytes:
         """Turn the source's next entries into the kernel's, each after `prefix`."""
+        directory = opened.node.directory
+        found = None
+        if offset == 0 and directory is not None:
+            key = directory.key, size, len(prefix)
+            found = reader.statx.at(opened.fd, b"")
+            kept = self._listings.get(key, found)
+            if kept is not None:
+                opened.position = -1
+                return kept
         length = _fill(reader, opened, offset, size)
         if not length:
             return b""
@@ -141,16 +155,19 @@ class Directories:
             inode, offset, entry_size, kind = head(buffer, at)
             start = at + DIRENT_NAME_AT
             name = buffer[start : buffer.index(0, start)]
-            size = len(name)
+            name_size = len(name)
             if number is not None:
                 inode = number(inode, name)
-            out += prefix + pack(inode, offset, size, kind)
+            out += prefix + pack(inode, offset, name_size, kind)
             out += name
-            if size & 7:
-                out += padding[size & 7]
+            if name_size & 7:
+                out += padding[name_size & 7]
             at += entry_size
         opened.position = offset
-        return bytes(out)
+        entries = bytes(out)
+        if found is not None and number is None:
+            self._listings.keep(key, found, entries)
+        return entries
 
     def _stream_nodes(self, reader: Reader, opened: OpenDirectory, offset: int, size: int) -> bytes:
         """Turn the source's next entries into the kernel's, with a node for each."""

@@ -19,7 +19,7 @@ from volfuse.transport.kernel.places import stale
 from volfuse.transport.kernel.rules import check_absent
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
-from volfuse.transport.kernel.wire.flags import FUSE_FSYNC_FDATASYNC
+from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.kernel.wire.replies import CREATE_REPLY, OPEN_REPLY, error
@@ -32,6 +32,9 @@ _CREATE_IN = LAYOUTS["fuse_create_in"].struct
 _RELEASE_IN = LAYOUTS["fuse_release_in"].struct
 _FLUSH_IN = LAYOUTS["fuse_flush_in"].struct
 _FSYNC_IN = LAYOUTS["fuse_fsync_in"].struct
+_WRITES = os.O_WRONLY | os.O_RDWR
+_NOFLUSH = int(FOPEN.NOFLUSH)
+"""No request at close(2). What is open for reading has nothing to report then, and of locks only a read lock."""
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0o20200000)
 
 
@@ -60,6 +63,8 @@ class Files:
         node = self._server.nodes.file(nodeid)
         file = self._open(reader, node, flags)
         open_flags, backing = self._handles.add_file(node, file)
+        if not flags & _WRITES and not self._locks.held(file):
+            open_flags |= _NOFLUSH
         return OPEN_REPLY.pack(OPEN_REPLY.size, 0, unique, file.fd, open_flags, backing)
 
     def create(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:

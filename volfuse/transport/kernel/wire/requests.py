@@ -113,6 +113,9 @@ def check(opcode: int, length: int, total_extlen: int) -> int:
     return end
 
 
+_DOTS = frozenset({b".", b".."})
+
+
 def name_at(buffer: bytearray, start: int, end: int) -> bytes:
     """Return the name from `start` to its NUL, which is the last byte before `end`.
 
@@ -120,7 +123,7 @@ def name_at(buffer: bytearray, start: int, end: int) -> bytes:
         ProtocolError: it is empty, not ended, has a NUL or a slash in it, or is `.` or `..`.
     """
     name = bytes(buffer[start : end - 1])
-    if not name or buffer[end - 1] or 0 in name or 47 in name or name == b"." or name == b"..":
+    if not name or buffer[end - 1] or 0 in name or 47 in name or name in _DOTS:
         raise ProtocolError(f"not a name: {name[:300]!r}")
     return name
 
