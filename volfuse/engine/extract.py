@@ -17,8 +17,7 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
-from volfuse.core.paths import clean_bytes
-from volfuse.engine.tarin import (
+from volfuse.archives.reader import (
     PARSING_ERRORS,
     TarStream,
     member_extents,
@@ -26,6 +25,7 @@ from volfuse.engine.tarin import (
     member_xattrs,
     tar_bytes,
 )
+from volfuse.core.paths import clean_bytes
 from volfuse.engine.viewpath import follow_all
 from volfuse.errors import InvalidSpec
 from volfuse.fs import paths as places
