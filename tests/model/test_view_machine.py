@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -164,6 +165,8 @@ class ViewMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for slot in list(self.open):
             self.close_file(slot)
+        for directory in (self.bare, self.host):
+            shutil.rmtree(directory)
 
 
 def answer(action: Callable[[], object]) -> object:

@@ -63,8 +63,8 @@ class DirectoryHandle:
             os.close(self.fd)
 
     def _own_entry(self, name: bytes, mount: Mount | None, hidden: Entry | None) -> Entry:
-        if isinstance(mount, Mount) and not isinstance(mount.source, MissingSource):
-            return _root_entry(name, mount)
+        if mount is not None and not isinstance(mount.source, MissingSource):
+            return Entry(name, mount.source.root_inode, mount.source.root_type)
         if mount is None and hidden is not None and hidden.mode == stat.S_IFDIR:
             return hidden
         return Entry(name, self.view.synthetic(self.path + b"/" + name if self.path else name).inode, stat.S_IFDIR)
@@ -85,7 +85,7 @@ class DirectoryHandle:
             status = os.stat(b"..", dir_fd=self.fd, follow_symlinks=False)
             return self.mount.source.number(status.st_dev, status.st_ino)
         if not place.rel and not isinstance(place.mount.source, MissingSource):
-            return _root_entry(head, place.mount).inode
+            return place.mount.source.root_inode
         return self.view.synthetic(head).inode
 
 
@@ -111,12 +111,6 @@ def fsync_directory(handle: DirectoryHandle, *, data_only: bool) -> None:
         os.fdatasync(handle.fd)
     else:
         os.fsync(handle.fd)
-
-
-def _root_entry(name: bytes, mount: Mount) -> Entry:
-    """Return the entry of a mount point."""
-    status = os.fstat(mount.source.fd)
-    return Entry(name, mount.source.number(status.st_dev, status.st_ino), stat.S_IFMT(status.st_mode))
 
 
 def _scan(fd: int, mount: Mount) -> list[Entry]:

@@ -27,23 +27,30 @@ class Source:
     Attributes:
         fd: O_PATH or more; owned.
         device: st_dev of the root. Host mounts below may have others.
-        is_directory: false for the bind of a single file.
+        root_inode: number of the root as views show it. Kept, like its type, so that listing the directory around a
+            mount point does not ask a source that may hang.
+        root_type: S_IFMT of the root.
     """
 
-    __slots__ = ("__weakref__", "_numbers", "_spaces", "_tag", "device", "fd", "is_directory")
+    __slots__ = ("__weakref__", "_numbers", "_spaces", "_tag", "device", "fd", "root_inode", "root_type")
 
-    def __init__(self, fd: int, tag: int, numbers: InodeNumbers) -> None:
+    def __init__(self, fd: int, status: os.stat_result, tag: int, numbers: InodeNumbers) -> None:
         self.fd = fd
-        status = os.fstat(fd)
         self.device = status.st_dev
-        self.is_directory = stat.S_ISDIR(status.st_mode)
         self._tag = tag
         self._numbers = numbers
         self._spaces = {self.device: numbers.space(tag, self.device)}
+        self.root_inode = self.number(status.st_dev, status.st_ino)
+        self.root_type = stat.S_IFMT(status.st_mode)
 
     def __del__(self) -> None:
         self._numbers.forget(self._tag, self.device)
         os.close(self.fd)
+
+    @property
+    def is_directory(self) -> bool:
+        """False for the bind of a single file."""
+        return self.root_type == stat.S_IFDIR
 
     def number(self, device: int, inode: int) -> int:
         """Return the inode number that views show."""
@@ -98,13 +105,14 @@ class SourceTable:
         try:
             if fd < 0:
                 fd = os.open(planned.source, os.O_PATH | os.O_CLOEXEC)
-            key = (*_identity(fd), planned.inode_tag)
+            status = os.fstat(fd)
+            key = (_mount_id(fd), status.st_dev, status.st_ino, planned.inode_tag)
             with self._lock:
                 shared = self._sources.get(key)
                 if shared is not None:
                     os.close(fd)
                     return shared
-                source = Source(fd, planned.inode_tag, self._numbers)
+                source = Source(fd, status, planned.inode_tag, self._numbers)
                 self._sources[key] = source
                 return source
         except OSError as exc:
@@ -113,9 +121,7 @@ class SourceTable:
             return MissingSource(planned.source, exc)
 
 
-def _identity(fd: int) -> tuple[int, int, int]:
-    """Return mount id, device and inode: one directory seen through two host mounts may have other mounts below."""
-    status = os.fstat(fd)
+def _mount_id(fd: int) -> int:
+    """Return the host mount that `fd` was opened through: one directory seen through two may have others below."""
     with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
-        mount_id = next(int(line[7:]) for line in file if line.startswith(b"mnt_id:"))
-    return mount_id, status.st_dev, status.st_ino
+        return next(int(line[7:]) for line in file if line.startswith(b"mnt_id:"))

@@ -126,10 +126,7 @@ class View:
     def root_inode(self) -> int:
         """Return the number of the view's root directory."""
         source = self.locate(b"").mount.source
-        if isinstance(source, MissingSource):
-            return self.synthetic(b"").inode
-        status = os.fstat(source.fd)
-        return source.number(status.st_dev, status.st_ino)
+        return self.synthetic(b"").inode if isinstance(source, MissingSource) else source.root_inode
 
     def synthetic(self, path: bytes) -> Attributes:
         """Return the attributes of a directory that only leads to mount points: root's, 0755."""
