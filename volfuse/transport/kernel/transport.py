@@ -46,7 +46,7 @@ _INIT_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class Running:
     """What one mount needs while it lasts."""
 
     fd: int
@@ -75,7 +75,7 @@ class KernelTransport:
         self._exact = exact
         self._passthrough = passthrough
         self._mountpoint = b""
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     @staticmethod
     def available() -> tuple[bool, str]:
@@ -84,7 +84,7 @@ class KernelTransport:
         return not problem, problem or "/dev/fuse can be served directly"
 
     @property
-    def operations(self) -> _Running:
+    def operations(self) -> Running:
         """What answers while it is mounted; for counters."""
         if self._running is None:
             raise Unavailable("the kernel transport is not mounted")
@@ -111,7 +111,7 @@ class KernelTransport:
         fd = mounting.open_mounted(path)
         try:
             agreed = self._initialise(fd)
-            self._running = self._compose(fd, mounting.connection_of(path), agreed)
+            self._running = self.compose(fd, mounting.connection_of(path), agreed)
         except BaseException:
             mounting.unmount(path)
             os.close(fd)
@@ -142,7 +142,8 @@ class KernelTransport:
         if left:
             _log.info("kernel transport: closed %d handles that were open at unmount", left)
 
-    def _compose(self, fd: int, connection: int, agreed: Agreement) -> _Running:
+    def compose(self, fd: int, connection: int, agreed: Agreement) -> Running:
+        """Make what answers on a device that speaks as agreed."""
         failures = Failures()
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         server = Server(ViewStates(self._table, exact=self._exact), min(_OPEN_DIRECTORIES, max(soft // 4, 16)))
@@ -162,7 +163,7 @@ class KernelTransport:
         )
         handlers = handlers_of(*(theme.handlers() for theme in themes))
         server.session = session = Session(fd, handlers, Undo(server, handles), failures)
-        return _Running(fd, connection, session, server, handles, locks, failures, agreed)
+        return Running(fd, connection, session, server, handles, locks, failures, agreed)
 
     def _initialise(self, fd: int) -> Agreement:
         """Answer INIT, which the kernel sends first."""

@@ -19,7 +19,7 @@ class Layout:
     Attributes:
         name: the struct's name in C.
         fields: field name and format code; an array has a count before the code, padding starts with `_`.
-        minor: since when the struct has this size.
+        minor: since when the struct has these fields.
     """
 
     name: str
@@ -117,7 +117,7 @@ _TABLE: tuple[tuple[str, str, int], ...] = (
         "fuse_init_out",
         "major:I minor:I max_readahead:I flags:I max_background:H congestion_threshold:H max_write:I time_gran:I "
         "max_pages:H map_alignment:H flags2:I max_stack_depth:I request_timeout:H _unused:22x",
-        23,
+        43,
     ),
     ("fuse_interrupt_in", "unique:Q", 7),
     ("fuse_ioctl_in", "fh:Q flags:I cmd:I arg:Q in_size:I out_size:I", 16),

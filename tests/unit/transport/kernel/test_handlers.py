@@ -1,0 +1,177 @@
+"""All handlers without a mount: bytes in, a reply out, or an error that is expected."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
+from volfuse.fs.viewtable import ViewTable
+from volfuse.transport.kernel import KernelTransport
+from volfuse.transport.kernel.negotiation import Agreement
+from volfuse.transport.kernel.nodes import ROOT_ID, DirectoryNode
+from volfuse.transport.kernel.session import Reader
+from volfuse.transport.kernel.transport import Running
+from volfuse.transport.kernel.wire import requests
+from volfuse.transport.kernel.wire.errors import ProtocolError
+from volfuse.transport.kernel.wire.flags import Init
+from volfuse.transport.kernel.wire.opcodes import Opcode
+
+# SYNCFS writes the whole machine's data to disk.
+OPCODES = sorted(set(Opcode) - {Opcode.SYNCFS})
+
+
+class Kernel:
+    """Plays the kernel's part: sends requests to handlers by hand."""
+
+    def __init__(self, base: Path) -> None:
+        for name in ("root", "vol/dir"):
+            (base / name).mkdir(parents=True)
+        (base / "vol/file").write_bytes(b"content")
+        table = ViewTable(os.stat(base).st_dev)
+        mounts = (
+            PlannedMount((), os.fsencode(base / "root"), sharing=Sharing.PRIVATE),
+            PlannedMount((b"vol",), os.fsencode(base / "vol")),
+            PlannedMount((b"ro",), os.fsencode(base / "vol"), readonly=True),
+        )
+        for name in ("one", "two"):
+            table.attach(ViewPlan(f"id of {name}", name, mounts))
+        self.fd = os.open(os.devnull, os.O_RDWR)
+        transport = KernelTransport(table)
+        self.running: Running = transport.compose(self.fd, -1, Agreement(45, 0, Init.SETXATTR_EXT))
+        self.reader = Reader(self.running.session)
+
+    def send(self, opcode: int, nodeid: int, body: bytes) -> bytes | None:
+        length = requests.HEADER_SIZE + len(body)
+        self.reader.header = (length, opcode, 2, nodeid, os.getuid(), os.getgid(), 0, 0)
+        self.reader.buffer[: requests.HEADER_SIZE] = requests.HEADER.pack(*self.reader.header)
+        self.reader.buffer[requests.HEADER_SIZE : length] = body
+        handler = self.running.session.handlers[opcode]
+        return handler(self.reader, 2, nodeid, requests.check(opcode, length, 0)) if handler is not None else None
+
+    def lookup(self, *path: bytes) -> int:
+        node = ROOT_ID
+        for name in path:
+            reply = self.send(Opcode.LOOKUP, node, name + b"\0")
+            assert reply is not None
+            node = int.from_bytes(reply[16:24], "little")
+        return node
+
+    def close(self) -> None:
+        self.running.handles.close_all()
+        self.running.locks.close()
+        os.close(self.fd)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with contextlib.closing(Kernel(tmp_path)) as kernel:
+        yield kernel
+
+
+def test_files_have_one_node_in_all_views_and_directories_one_in_each(kernel: Kernel) -> None:
+    assert kernel.lookup(b"one", b"vol", b"file") == kernel.lookup(b"two", b"vol", b"file")
+    assert kernel.lookup(b"one", b"vol", b"dir") != kernel.lookup(b"two", b"vol", b"dir")
+    assert kernel.lookup(b"one", b"vol", b"dir") == kernel.lookup(b"one", b"vol", b"dir")
+
+
+def test_a_file_of_a_read_only_mount_is_another_node(kernel: Kernel) -> None:
+    assert kernel.lookup(b"one", b"vol", b"file") != kernel.lookup(b"one", b"ro", b"file")
+
+
+def test_forgetting_brings_the_table_back(kernel: Kernel) -> None:
+    before = len(kernel.running.server.nodes)
+    given_nodes = [kernel.lookup(b"one"), kernel.lookup(b"one", b"vol"), kernel.lookup(b"one", b"vol", b"file")]
+    counts = [3, 2, 1]
+    assert len(kernel.running.server.nodes) == before + 3
+    for node, count in zip(given_nodes, counts, strict=True):
+        kernel.send(Opcode.FORGET, node, count.to_bytes(8, "little"))
+    assert len(kernel.running.server.nodes) == before
+
+
+def test_node_ids_are_not_used_again(kernel: Kernel, tmp_path: Path) -> None:
+    first = kernel.lookup(b"one", b"vol", b"file")
+    kernel.send(Opcode.FORGET, first, (1).to_bytes(8, "little"))
+    assert kernel.lookup(b"one", b"vol", b"file") > first
+
+
+def test_another_file_at_the_place_is_estale(kernel: Kernel, tmp_path: Path) -> None:
+    node = kernel.lookup(b"one", b"vol", b"file")
+    (tmp_path / "vol/new").write_bytes(b"")
+    os.replace(tmp_path / "vol/new", tmp_path / "vol/file")
+    with pytest.raises(OSError, match="Stale file handle"):
+        kernel.send(Opcode.GETATTR, node, bytes(16))
+
+
+def test_a_place_follows_renames_of_directories_above(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "vol/dir/below").mkdir()
+    (tmp_path / "vol/dir/below/f").touch()
+    node = kernel.lookup(b"two", b"vol", b"dir", b"below", b"f")
+    kernel.running.server.directories.close_all()
+    vol = kernel.lookup(b"one", b"vol")
+    kernel.lookup(b"one", b"vol", b"dir")
+    kernel.send(Opcode.RENAME, vol, vol.to_bytes(8, "little") + b"dir\0moved\0")
+    kernel.running.server.directories.close_all()
+    assert kernel.send(Opcode.GETATTR, node, bytes(16)) is not None
+
+
+def test_no_descriptor_stays_with_a_node(kernel: Kernel, tmp_path: Path) -> None:
+    for number in range(1000):
+        (tmp_path / f"vol/dir/{number}").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(1000):
+        (tmp_path / f"vol/dir/{number}/f").touch()
+        kernel.lookup(b"one", b"vol", b"dir", b"%d" % number, b"f")
+    assert len(os.listdir("/proc/self/fd")) - before <= 257
+
+
+def test_unknown_nodes_are_estale(kernel: Kernel) -> None:
+    with pytest.raises(OSError, match="Stale file handle"):
+        kernel.send(Opcode.GETATTR, 99, bytes(16))
+
+
+def test_directory_nodes_say_which_views_have_fresh_attributes(kernel: Kernel) -> None:
+    one, two = kernel.lookup(b"one", b"vol", b"dir"), kernel.lookup(b"two", b"vol", b"dir")
+    sent: list[bytes] = []
+    kernel.running.session.send = sent.append  # type: ignore[method-assign]
+    kernel.send(Opcode.MKDIR, one, (0o700).to_bytes(4, "little") + bytes(4) + b"new\0")
+    assert [message[16:24] for message in sent] == [two.to_bytes(8, "little")]
+    node = kernel.running.server.nodes.node(one)
+    assert isinstance(node, DirectoryNode)
+    assert node.directory is not None
+    assert two not in node.directory.fresh
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(OPCODES), st.integers(0, 12), st.binary(max_size=120) | st.just(b"name\0other\0")),
+        max_size=12,
+    )
+)
+def test_any_requests_are_answered_or_fail_as_expected(wanted: list[tuple[int, int, bytes]]) -> None:
+    base = Path(tempfile.mkdtemp())
+    kernel = Kernel(base)
+    try:
+        kernel.lookup(b"one", b"vol", b"file")
+        kernel.lookup(b"two", b"vol", b"dir")
+        for opcode, nodeid, body in wanted:
+            body = body.ljust(requests.BODY_SIZE[opcode], b"\0")
+            try:
+                reply = kernel.send(opcode, nodeid, body)
+            except (OSError, ProtocolError):
+                continue
+            if reply is not None:
+                assert int.from_bytes(reply[:4], "little") == len(reply)
+                assert reply[8:16] == (2).to_bytes(8, "little")
+    finally:
+        kernel.close()
+        shutil.rmtree(base)
