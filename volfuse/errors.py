@@ -8,6 +8,7 @@ operating system stay `OSError` all the way.
 from __future__ import annotations
 
 __all__ = [
+    "CannotStart",
     "Conflict",
     "Forbidden",
     "InUse",
@@ -54,3 +55,15 @@ class Unavailable(VolfuseError):
 
 class Internal(VolfuseError):
     """The operation failed, for a reason that Docker reports as a server error (HTTP 500)."""
+
+
+class CannotStart(InvalidSpec):
+    """A program cannot be started (HTTP 400).
+
+    Attributes:
+        exit_code: what the container's state and the client's command say: 125, 126 or 127.
+    """
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code

@@ -14,7 +14,9 @@ from typing import BinaryIO, Protocol
 
 from volfuse.core.ids import ContainerId, ImageId, VolumeName
 from volfuse.core.model import Container, Image, Volume
+from volfuse.core.runplan import ExecPlan, RunPlan
 from volfuse.core.wire import TmpfsOptions
+from volfuse.engine.streams import Input, Output
 
 __all__ = [
     "BoundMount",
@@ -23,6 +25,8 @@ __all__ = [
     "Move",
     "MoveKind",
     "PrivateTrees",
+    "Process",
+    "Runner",
     "Store",
     "Transaction",
     "ViewBinder",
@@ -170,4 +174,70 @@ class ViewBinder(Protocol):
 
     def unbind(self, directory: str) -> None:
         """Take such a mount away, also when it is in use or dead; nothing happens where none is."""
+        ...
+
+
+class Process(Protocol):
+    """A program that was started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id on the host."""
+        ...
+
+    def signal(self, number: int) -> bool:
+        """Send a signal; tell whether the process was still there."""
+        ...
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell its terminal the size; nothing happens where it has none."""
+        ...
+
+    def freeze(self) -> None:
+        """Stop it and all other processes of its container where they are.
+
+        Raises:
+            Unsupported: no cgroup freezer here.
+        """
+        ...
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        ...
+
+    def top(self, ps_arguments: str) -> tuple[list[str], list[list[str]]]:
+        """Return the head and the lines of ps(1) for all processes of its container.
+
+        Raises:
+            InvalidSpec: ps does not take the arguments, or shows no process ids.
+        """
+        ...
+
+
+class Runner(Protocol):
+    """Starting programs. Safe to call from any thread.
+
+    `on_exit` is called once, with the exit code, on a thread of the runner's own, and must be quick. The output may go
+    on for a moment after that; it has its own end.
+    """
+
+    def run(self, plan: RunPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]) -> Process:
+        """Start a container's program.
+
+        Args:
+            input: what goes to its standard input; without one it reads nothing.
+
+        Raises:
+            CannotStart: with Docker's words.
+        """
+        ...
+
+    def exec(
+        self, container: Process, plan: ExecPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]
+    ) -> Process:
+        """Start a further program in a running container.
+
+        Raises:
+            CannotStart: with Docker's words.
+        """
         ...

@@ -1,0 +1,1 @@
+"""Programs in containers: bubblewrap makes the room, a launcher process moves programs in."""

@@ -1,0 +1,175 @@
+"""A program that was started: its pidfd, its terminal, the pumps of its streams, and its end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import termios
+import threading
+from collections.abc import Callable, Sequence
+
+from volfuse.engine.streams import Input, Output
+from volfuse.runner.loop import Loop
+from volfuse.runner.processes import Freezer, table_of
+from volfuse.runner.pumps import InputPump, OutputPump
+
+__all__ = ["RunningProcess", "Streams"]
+
+
+class Streams:
+    """The daemon's ends of a program's pipes or terminal, and the pumps on them."""
+
+    def __init__(self, loop: Loop, output: Output, source: Input | None) -> None:
+        self._loop = loop
+        self._output = output
+        self._input = source
+        self._pumps: list[OutputPump] = []
+        self._writer: InputPump | None = None
+        self._open = 0  # the loop's thread only, once connected
+        self._connected = False  # the loop's thread only
+        self._ended = False  # the loop's thread only
+
+    def connect(self, outputs: Sequence[tuple[int, int]], input_fd: int, *, tty: bool) -> None:
+        """Begin to move bytes; takes the descriptors.
+
+        Args:
+            outputs: descriptors with the numbers of their streams.
+            input_fd: descriptor of the input, -1 where there is none.
+        """
+        self._open = len(outputs)
+        self._pumps = [OutputPump(self._loop, fd, stream, self._output, self._one_done) for fd, stream in outputs]
+        self._output.listen(lambda: self._loop.call(self._start))
+        if input_fd >= 0 and self._input is not None:
+            writer = self._writer = InputPump(self._loop, input_fd, self._input, half_open=not tty)
+            self._input.listen(lambda: self._loop.call(writer.write))
+        self._loop.call(self._begin)
+
+    def _begin(self) -> None:
+        self._connected = True
+        self._start()
+        if self._ended:
+            self.finish()
+
+    def _start(self) -> None:
+        for pump in self._pumps:
+            pump.start()
+
+    def _one_done(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._output.end()
+
+    def finish(self) -> None:
+        """Read what there still is, then end the output; on the loop's thread, after the program has ended."""
+        self._ended = True
+        if not self._connected:
+            return
+        if self._writer is not None:
+            self._writer.close()
+        elif self._input is not None:
+            self._input.abandon()
+        for pump in self._pumps:
+            pump.finish()
+        if not self._pumps:
+            self._output.end()
+
+
+class RunningProcess:
+    """A process of the launcher's (`engine.ports.Process`)."""
+
+    def __init__(self, on_exit: Callable[[int], None], streams: Streams) -> None:
+        self._on_exit = on_exit
+        self._streams = streams
+        self._lock = threading.Lock()
+        self._pidfd = -1  # guarded by _lock
+        self._terminal_fd = -1  # guarded by _lock
+        self._announced = False  # guarded by _lock: the caller knows of the process
+        self._code: int | None = None  # guarded by _lock
+        self._freezer: Freezer | None = None  # the lock of the container, in the engine, guards it
+        self.pid = 0
+        self.made = threading.Event()
+        self.ended = threading.Event()
+
+    def set_made(self, pid: int, pidfd: int) -> None:
+        """Say that there is a process; takes the pidfd. `pid` 0: there is none."""
+        with self._lock:
+            self.pid = pid
+            self._pidfd = pidfd
+        self.made.set()
+
+    def set_terminal(self, fd: int) -> None:
+        """Give the terminal's master, for its size; takes the descriptor."""
+        with self._lock:
+            self._terminal_fd = fd
+
+    def set_started(self) -> None:
+        """Say that the program is executed: from now on its end is told to `on_exit`."""
+        with self._lock:
+            self._announced = True
+            code = self._code
+        if code is not None:
+            self._on_exit(code)
+
+    def set_ended(self, code: int) -> None:
+        """Say that the process has ended; on the loop's thread."""
+        self._streams.finish()
+        with self._lock:
+            self._code = code
+            announced = self._announced
+        self.ended.set()
+        if announced:
+            self._on_exit(code)
+
+    def release(self) -> None:
+        """Close the descriptors; the loop calls it when the process has ended."""
+        with self._lock:
+            for fd in (self._pidfd, self._terminal_fd):
+                if fd >= 0:
+                    os.close(fd)
+            self._pidfd = self._terminal_fd = -1
+
+    def copy_pidfd(self) -> int:
+        """Return a copy of the pidfd that the caller owns.
+
+        Raises:
+            ProcessLookupError: the process has ended.
+        """
+        with self._lock:
+            if self._pidfd < 0:
+                raise ProcessLookupError(self.pid)
+            return os.dup(self._pidfd)
+
+    def signal(self, number: int) -> bool:
+        """Send a signal; tell whether the process was still there."""
+        with self._lock:
+            if self._pidfd < 0:
+                return False
+            try:
+                signal.pidfd_send_signal(self._pidfd, number)
+            except ProcessLookupError:
+                return False
+            return True
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the terminal's size; the kernel tells the programs by SIGWINCH."""
+        with self._lock:
+            if self._terminal_fd >= 0:
+                fcntl.ioctl(self._terminal_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def freeze(self) -> None:
+        """Stop all processes of its container (`engine.ports.Process`)."""
+        freezer = Freezer(self.pid)
+        freezer.freeze()
+        self._freezer = freezer
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        freezer, self._freezer = self._freezer, None
+        if freezer is not None:
+            freezer.thaw()
+
+    def top(self, ps_arguments: str) -> tuple[list[str], list[list[str]]]:
+        """Return ps(1) for all processes of its container (`engine.ports.Process`)."""
+        return table_of(self.pid, ps_arguments)
