@@ -19,10 +19,9 @@ from volfuse.sys.mountinfo import read_mountinfo
 from volfuse.testing import DaemonDied, DaemonProcess
 
 
-def volfused(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "volfuse.daemon", *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
+def volfused(*arguments, below=()):
+    command = [*below, sys.executable, "-m", "volfuse.daemon", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def client_of(daemon):
@@ -49,21 +48,34 @@ def test_a_socket_in_use_is_left_alone(daemon, tmp_path):
     client.close()
 
 
-def test_a_transport_that_is_not_there_is_a_clear_error(tmp_path):
-    done = volfused("--root", tmp_path / "root", "--transport", "kernel")
+def without_fuse(*arguments):
+    """Run volfused where /dev/fuse is no FUSE device."""
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /dev/fuse && exec "$@"', "sh"]
+    return volfused(*arguments, below=hidden)
+
+
+@pytest.mark.parametrize("transport", ["kernel", "fusepy", "auto"])
+def test_a_transport_that_is_not_there_is_a_clear_error(tmp_path, transport):
+    done = without_fuse("--root", tmp_path / "root", "--transport", transport)
     assert done.returncode == 1
-    assert "kernel" in done.stderr
+    assert "/dev/fuse" in done.stderr or "libfuse cannot mount" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(fuse_mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []
 
 
-def test_json_logs_are_objects(tmp_path):
-    done = volfused("--root", tmp_path / "root", "--transport", "kernel", "--log-format", "json")
+def test_json_logs_are_objects(daemon):
+    done = volfused("--root", daemon.root, "--log-format", "json")
+    assert done.returncode == 75
     assert all(line.startswith("{") and line.endswith("}") for line in done.stderr.splitlines())
 
 
-def test_the_log_says_which_transport_and_why(daemon):
-    assert "fusepy" in daemon.log
+def test_the_kernel_transport_is_chosen_where_it_works(daemon):
+    assert "transport=kernel" in daemon.log
+
+
+def test_the_transport_asked_for_is_used(tmp_path):
+    with DaemonProcess(tmp_path / "root", "--transport", "fusepy") as daemon:
+        assert "transport=fusepy" in daemon.log
 
 
 def test_state_and_views_are_there_again_after_a_restart(daemon, sdk, image):

@@ -27,7 +27,7 @@ def test_views_say_who_shares_what(call, sdk, daemon, image):
     _, views = call("GET", "/volfuse/views")
     assert [view["Container"] for view in views] == ["one", "two"]
     assert (views[0]["Id"], views[0]["Path"]) == (created["Id"], str(daemon.views / "one"))
-    assert views[0]["Transport"] == "fusepy"
+    assert views[0]["Transport"] == "kernel"
     mounts = {mount["Destination"]: mount for mount in views[1]["Mounts"]}
     assert set(mounts) == {"/data", "/volume01", "/volume02"}
     assert mounts["/data"]["SharedWith"] == ["one"]

@@ -22,6 +22,7 @@ from volfuse.images.privatetree import PrivateTrees
 from volfuse.store.sqlite import SqliteStore
 from volfuse.transport.base import Transport
 from volfuse.transport.binder import BindBinder, SessionBinder
+from volfuse.transport.kernel.transport import KernelTransport
 
 __all__ = ["TRANSPORTS", "Settings", "compose"]
 
@@ -101,14 +102,27 @@ def _private_trees(root: Path) -> PrivateTrees:
 
 def _transport(settings: Settings, table: ViewTable) -> tuple[Transport, ViewBinder]:
     """Choose how views are served, and how they are mounted elsewhere."""
-    if settings.transport == "kernel":
-        raise Unavailable("transport kernel is not available in this version: use --transport fusepy")
-    chosen = settings.transport == "fusepy"
-    transport = _fusepy(table, "asked for" if chosen else "the kernel transport is not available in this version")
+    transport = _choose(settings.transport, table)
     _log.info("transport chosen", transport=transport.name, reason=transport.reason)
     if os.geteuid() == 0:
         return transport, BindBinder(settings.views)
     return transport, SessionBinder(lambda view, read_only: _session(table, view, read_only=read_only))
+
+
+def _choose(wanted: str, table: ViewTable) -> Transport:
+    """Return the transport asked for; `auto` is the kernel transport where it works.
+
+    Raises:
+        Unavailable: it does not work here.
+    """
+    works, reason = KernelTransport.available()
+    if wanted == "fusepy":
+        return _fusepy(table, "asked for")
+    if works:
+        return KernelTransport(table, "asked for" if wanted == "kernel" else reason)
+    if wanted == "kernel":
+        raise Unavailable(f"transport kernel: {reason}")
+    return _fusepy(table, f"the kernel transport does not work here: {reason}")
 
 
 def _fusepy(table: ViewTable, reason: str) -> Transport:

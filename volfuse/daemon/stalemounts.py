@@ -40,7 +40,7 @@ def fuse_mounts_below(directory: bytes, mounts: Iterable[MountInfo]) -> Iterable
 
 def _is_dead(target: bytes) -> bool:
     try:
-        os.stat(target)
+        os.statvfs(target)  # always asks the daemon, where attributes may come from the cache
     except OSError as exc:
         return exc.errno == errno.ENOTCONN
     return False

@@ -156,7 +156,7 @@ def detach_stale(mountpoint: bytes) -> None:
     """
     while (found := mount_at(mountpoint)) is not None:
         try:
-            os.stat(mountpoint)
+            os.statvfs(mountpoint)  # always asks the daemon, where attributes may come from the cache
         except OSError as exc:
             if exc.errno != errno.ENOTCONN or found.fs_type != b"fuse.volfuse":
                 raise

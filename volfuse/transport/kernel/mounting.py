@@ -22,6 +22,8 @@ from volfuse.sys.mountinfo import mount_at
 __all__ = ["abort", "connection_of", "detach_stale", "device_problem", "open_mounted", "unmount"]
 
 _DEVICE: Final = b"/dev/fuse"
+_DEVICE_NUMBER: Final = os.makedev(10, 229)
+"""Character device of the FUSE driver (Documentation/admin-guide/devices.txt)."""
 _FS_TYPE: Final = b"fuse.volfuse"
 _MNT_FORCE: Final = 1
 _FUSERMOUNT_S: Final = 30.0
@@ -32,10 +34,13 @@ def device_problem() -> str:
     if os.geteuid() != 0:
         return "" if shutil.which("fusermount3") else "fusermount3 is not installed"
     try:
-        os.close(os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+        fd = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as exc:
         return f"/dev/fuse: {exc.strerror}"
-    return ""
+    try:
+        return "" if os.fstat(fd).st_rdev == _DEVICE_NUMBER else "/dev/fuse is another device"
+    finally:
+        os.close(fd)
 
 
 def open_mounted(mountpoint: bytes) -> int:
@@ -58,7 +63,7 @@ def detach_stale(mountpoint: bytes) -> None:
     """
     while (found := mount_at(mountpoint)) is not None:
         try:
-            os.stat(mountpoint)
+            os.statvfs(mountpoint)  # always asks the daemon, where attributes may come from the cache
         except OSError as exc:
             if exc.errno != errno.ENOTCONN or found.fs_type != _FS_TYPE:
                 raise
