@@ -6,7 +6,10 @@ Bodies and replies that may be large are streamed: nothing here keeps more than 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from typing import Protocol
 from urllib.parse import quote, urlencode
@@ -14,6 +17,7 @@ from urllib.parse import quote, urlencode
 from volfuse.cli.connection import UnixConnection
 from volfuse.cli.failure import CommandFailed, DaemonError, NotConnected
 from volfuse.cli.jsontypes import Json
+from volfuse.cli.upgrade import UPGRADE, Stream
 
 __all__ = ["API_VERSION", "Client", "Query", "Upload", "filters", "segment"]
 
@@ -51,6 +55,20 @@ class Client:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def connect(self) -> None:
+        """Connect now, and start a daemon if there is none."""
+        self._connected()
+
+    def cut(self) -> None:
+        """Make a request under way in another thread fail."""
+        if self._connection is not None and self._connection.sock is not None:
+            with suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def another(self) -> Client:
+        """Return a client with a connection of its own: for another thread, or a reply that is long in coming."""
+        return Client(self._path)
 
     def get(self, path: str, query: Query | None = None) -> Json:
         """Return the decoded reply of a GET."""
@@ -118,6 +136,30 @@ class Client:
         if reply.status >= 400:
             raise _refusal(reply)
         return reply
+
+    def hijack(self, path: str, query: Query | None = None, body: Json = None) -> Stream:
+        """Send a POST that makes a connection of its own a two-way stream; the caller closes it.
+
+        Raises:
+            DaemonError: the daemon refused. Docker's command keeps the reason for itself.
+            NotConnected: there is no daemon.
+        """
+        apart = self.another()
+        apart._start = self._start
+        connection = apart._connected()
+        content = b"" if body is None else json.dumps(body).encode()
+        headers = {**UPGRADE, "Content-Type": "text/plain" if body is None else "application/json"}
+        try:
+            reply = _exchange(connection, "POST", _target(path, query), content, headers)
+            if reply.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return Stream(connection.sock, reply)
+            raise _refusal(reply)
+        except (HTTPException, ConnectionError) as fault:
+            apart.close()
+            raise CommandFailed(f"error during connect: {fault}") from fault
+        except CommandFailed:
+            apart.close()
+            raise
 
     def _connected(self) -> UnixConnection:
         if self._connection is not None and self._connection.sock is not None:

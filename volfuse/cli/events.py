@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Annotated
 
 import typer
@@ -14,11 +13,11 @@ from volfuse.cli.failure import CommandFailed
 from volfuse.cli.filtering import parse_filters
 from volfuse.cli.humanize import rfc3339
 from volfuse.cli.jsontypes import Json
+from volfuse.cli.moments import moment
 from volfuse.cli.options import Filters, Format
 from volfuse.cli.output import say
 from volfuse.cli.session import client_of
 from volfuse.core.gotemplate import Object, Template, TemplateError
-from volfuse.core.timestamps import parse_timestamp
 
 app = typer.Typer()
 
@@ -41,8 +40,8 @@ def events(
     """Print events until the stream ends."""
     template = _template(format_)
     query = {
-        "since": _moment(since),
-        "until": _moment(until),
+        "since": moment(since),
+        "until": moment(until),
         "filters": filters(parse_filters(filter_ or [])),
     }
     for event in client_of(ctx).lines("GET", "/events", query):
@@ -57,14 +56,6 @@ def _template(format_: str) -> Template | None:
         return Template("{{json .}}" if format_ == "json" else format_)
     except TemplateError as fault:
         raise CommandFailed(f"Error parsing format: {fault}", 64) from fault
-
-
-def _moment(text: str) -> str | None:
-    """Write a point in time as the API takes it; plain seconds pass as they are."""
-    if not text or text.isdigit():
-        return text or None
-    at_ns = parse_timestamp(text, time.time_ns())
-    return f"{at_ns // _NS}.{at_ns % _NS:09d}"
 
 
 def _line(event: Json) -> str:

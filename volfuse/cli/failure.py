@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CommandFailed", "DaemonError", "NotConnected", "UsageFault"]
+__all__ = ["CommandFailed", "DaemonError", "Ended", "NotConnected", "UsageFault"]
 
 
 class CommandFailed(Exception):
@@ -15,6 +15,17 @@ class CommandFailed(Exception):
     def __init__(self, text: str, status: int = 1) -> None:
         super().__init__(text)
         self.status = status
+
+
+class Ended(CommandFailed):
+    """A signal ended the command; there is nothing to say.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__("", 128 + number)
 
 
 class UsageFault(CommandFailed):

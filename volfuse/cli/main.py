@@ -22,16 +22,33 @@ class _Container(Group):
     """Manage containers"""
 
     entries: ClassVar = {
+        "attach": Entry("attach", "attach"),
+        "commit": Entry("snapshots", "commit"),
         "cp": Entry("copy", "cp"),
         "create": Entry("create", "create"),
+        "diff": Entry("details", "diff"),
+        "exec": Entry("exec", "exec"),
+        "export": Entry("snapshots", "export"),
         "inspect": Entry("inspecting", "container"),
+        "kill": Entry("lifecycle", "kill"),
         "list": Entry("containers", "ps", hidden=True),
+        "logs": Entry("logs", "logs"),
         "ls": Entry("containers", "ps"),
+        "pause": Entry("lifecycle", "pause"),
+        "port": Entry("details", "port"),
         "prune": Entry("containers", "prune"),
         "ps": Entry("containers", "ps", hidden=True),
         "remove": Entry("containers", "rm", hidden=True),
         "rename": Entry("containers", "rename"),
+        "restart": Entry("lifecycle", "restart"),
         "rm": Entry("containers", "rm"),
+        "run": Entry("run", "run"),
+        "start": Entry("start", "start"),
+        "stop": Entry("lifecycle", "stop"),
+        "top": Entry("details", "top"),
+        "unpause": Entry("lifecycle", "unpause"),
+        "update": Entry("lifecycle", "update"),
+        "wait": Entry("lifecycle", "wait"),
     }
 
 
@@ -79,30 +96,47 @@ class _System(Group):
 
 class _Root(Group):
     entries: ClassVar = {
+        "attach": _Container.entries["attach"],
+        "commit": _Container.entries["commit"],
         "container": _Container,
         "cp": _Container.entries["cp"],
         "create": _Container.entries["create"],
         "daemon": Entry("views", "daemon"),
+        "diff": _Container.entries["diff"],
         "doctor": Entry("views", "doctor"),
         "events": _System.entries["events"],
+        "exec": _Container.entries["exec"],
+        "export": _Container.entries["export"],
         "history": _Image.entries["history"],
         "image": _Image,
         "images": _Image.entries["ls"],
         "import": _Image.entries["import"],
         "info": _System.entries["info"],
         "inspect": Entry("inspecting", "inspect"),
+        "kill": _Container.entries["kill"],
         "load": _Image.entries["load"],
+        "logs": _Container.entries["logs"],
         "mount": Entry("views", "mount"),
+        "pause": _Container.entries["pause"],
+        "port": _Container.entries["port"],
         "ps": _Container.entries["ls"],
         "rename": _Container.entries["rename"],
+        "restart": _Container.entries["restart"],
         "rm": _Container.entries["rm"],
         "rmi": _Image.entries["rm"],
+        "run": _Container.entries["run"],
+        "start": _Container.entries["start"],
+        "stop": _Container.entries["stop"],
         "system": _System,
         "tag": _Image.entries["tag"],
+        "top": _Container.entries["top"],
         "umount": Entry("views", "umount"),
+        "unpause": _Container.entries["unpause"],
+        "update": _Container.entries["update"],
         "version": Entry("system", "version"),
         "views": Entry("views", "views"),
         "volume": _Volume,
+        "wait": _Container.entries["wait"],
     }
 
 
@@ -158,7 +192,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _failed(text: str, status: int) -> int:
     sys.stdout.flush()
-    complain(text)
+    if text:
+        complain(text)
     return status
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Filters", "Force", "Format", "NoTrunc", "Quiet"]
+__all__ = ["DetachKeys", "Filters", "Force", "Format", "NoTrunc", "Quiet", "SigProxy"]
 
 Force = Annotated[bool, typer.Option("-f", "--force", help="Do not prompt for confirmation")]
 Format = Annotated[
@@ -23,3 +23,8 @@ Filters = Annotated[
 ]
 NoTrunc = Annotated[bool, typer.Option("--no-trunc", help="Don't truncate output")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only display IDs")]
+DetachKeys = Annotated[
+    str,
+    typer.Option("--detach-keys", metavar="string", help="Override the key sequence for detaching a container"),
+]
+SigProxy = Annotated[bool, typer.Option("--sig-proxy/--no-sig-proxy", help="Proxy all received signals to the process")]
