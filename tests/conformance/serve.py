@@ -51,6 +51,7 @@ def main() -> None:
             "locks": len(operations.locks),
             "failures": operations.failures.count,
             "descriptors": len(os.listdir("/proc/self/fd")),
+            "nodes": len(operations.server.nodes) if kind == "kernel" else 0,
         }
 
     commands: dict[str, Callable[..., Any]] = {

@@ -84,14 +84,14 @@ class Handles:
             opened = node.opened
             if opened is None:
                 opened = OpenFile()
-                opened.backing = self._passthrough.register(mount, file)
-            try:
-                opened.handles[file.fd] = file.fd
-                node.opened = opened
-                self.files[file.fd] = OpenedFile(node, file)
-            except BaseException:
-                os.close(file.fd)
-                raise
+                try:
+                    opened.backing = self._passthrough.register(mount, file)
+                except OSError:
+                    os.close(file.fd)
+                    raise
+            opened.handles[file.fd] = file.fd
+            node.opened = opened
+            self.files[file.fd] = OpenedFile(node, file)
         writes = file.flags & os.O_ACCMODE != os.O_RDONLY
         if opened.backing:
             # Writing to a file with set-id bits goes through here, since passed through they would stay.

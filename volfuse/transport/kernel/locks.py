@@ -115,8 +115,13 @@ class Locks:
             self._table.release_owner(file, owner)
             self.retry()
 
-    def release_handle(self, file: FileHandle) -> None:
-        """Give up what was locked through an open file."""
+    def release_handle(self, file: FileHandle, *, flocked: bool) -> None:
+        """Give up what was locked through an open file.
+
+        Closing its descriptor is not enough for flock: the kernel keeps what is registered as backing file open.
+        """
+        if flocked:
+            self._table.flock(file, fcntl.LOCK_UN)
         self._table.release_handle(file)
 
     def retry(self) -> None:

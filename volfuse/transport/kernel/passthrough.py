@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
+import os
 from typing import Final
 
+from volfuse.fs.descriptors import self_path
 from volfuse.fs.files import FileHandle
 from volfuse.transport.kernel.mounts import MountState
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
@@ -24,6 +26,7 @@ _log = logging.getLogger(__name__)
 FUSE_DEV_IOC_BACKING_OPEN: Final = 0x4010E501
 FUSE_DEV_IOC_BACKING_CLOSE: Final = 0x4004E502
 _MAP = LAYOUTS["fuse_backing_map"].struct
+_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 _REASONS = {
     errno.EPERM: "CAP_SYS_ADMIN is missing",
@@ -48,12 +51,23 @@ class Passthrough:
         """Return a backing id for an open file, 0 where its mount falls back."""
         if not self._agreed or mount.refused:
             return 0
-        # The ioctl returns the id only if its argument can be written to.
-        argument = bytearray(_MAP.pack(file.fd, 0, 0))
+        writes = file.flags & os.O_ACCMODE != os.O_RDONLY
         try:
-            backing: int = fcntl.ioctl(self._device_fd, FUSE_DEV_IOC_BACKING_OPEN, argument)
+            # The kernel keeps the backing file open as long as any handle: open for writing it would stop exec(2) all
+            # that time (ETXTBSY).
+            backing_fd = os.open(self_path(file.fd), _READING) if writes else file.fd
+            try:
+                # The ioctl returns the id only if its argument can be written to.
+                argument = bytearray(_MAP.pack(backing_fd, 0, 0))
+                backing: int = fcntl.ioctl(self._device_fd, FUSE_DEV_IOC_BACKING_OPEN, argument)
+            finally:
+                if writes:
+                    os.close(backing_fd)
         except OSError as exc:
-            mount.refused = _REASONS.get(exc.errno or 0, exc.strerror or str(exc))
+            reason = _REASONS.get(exc.errno or 0)
+            if reason is None:
+                raise
+            mount.refused = reason
             _log.info("%s is not passed through: %s", mount.mount.label or "a source", mount.refused)
             return 0
         return backing

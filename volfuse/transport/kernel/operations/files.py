@@ -19,7 +19,7 @@ from volfuse.transport.kernel.places import stale
 from volfuse.transport.kernel.rules import check_absent
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
-from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC
+from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC, FUSE_RELEASE_FLOCK_UNLOCK
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.kernel.wire.replies import CREATE_REPLY, OPEN_REPLY, error
@@ -106,8 +106,8 @@ class Files:
 
     def release(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
         """Close an open file; its locks go with it."""
-        handle, _, _, _ = _RELEASE_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        self._locks.release_handle(self._handles.file(handle).file)
+        handle, _, flags, _ = _RELEASE_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        self._locks.release_handle(self._handles.file(handle).file, flocked=flags & FUSE_RELEASE_FLOCK_UNLOCK != 0)
         self._handles.release_file(handle)
         self._locks.retry()
         return error(unique, 0)
@@ -129,7 +129,11 @@ class Files:
         return error(unique, 0)
 
     def _created(self, unique: int, entry: tuple[int, ...], file: FileHandle) -> bytes:
-        open_flags, backing = self._handles.add_file(self._server.nodes.file(entry[0]), file)
+        try:
+            open_flags, backing = self._handles.add_file(self._server.nodes.file(entry[0]), file)
+        except OSError:
+            self._server.nodes.forget(entry[0], 1)
+            raise
         return CREATE_REPLY.pack(CREATE_REPLY.size, 0, unique, *entry, file.fd, open_flags, backing)
 
     def _open(self, reader: Reader, node: File, flags: int) -> FileHandle:
