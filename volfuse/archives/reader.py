@@ -1,83 +1,64 @@
-"""A tar stream of a stranger, entry by entry, read once and forward.
+"""A tar stream of a stranger, member by member, read once and forward.
 
-`tarfile` parses; here its trust is taken away: a header may not be arbitrarily long, a broken one is an error and not
-the end, and nothing is remembered of entries that have passed. What an entry may do is the business of `extract`.
+`tarfile` parses (ustar, pax, GNU with long names and sparse files), and is used here only; here its trust is taken
+away: a header may not be arbitrarily long, a broken one is an error and not the end, and nothing is remembered of
+members that have passed. What a member may do is the business of the caller.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import tarfile
-import zlib
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
-from volfuse.errors import InvalidSpec
+from volfuse.archives.broken import parsing
+from volfuse.archives.compression import CHUNK_BYTES, Readable
+from volfuse.archives.members import Content, Kind, Member
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+__all__ = ["HEADER_BYTES", "XATTR_HEADER", "read_members"]
 
-__all__ = ["PARSING_ERRORS", "TarStream", "member_extents", "member_times", "member_xattrs", "tar_bytes"]
+HEADER_BYTES = 1 << 20
+"""What the headers of one member may take, long names, attributes and maps of holes together: all is held in memory.
+Linux keeps at most 64 KiB of attributes a name."""
 
-PARSING_ERRORS = (
-    tarfile.TarError,
-    ValueError,
-    OverflowError,
-    IndexError,
-    RecursionError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    gzip.BadGzipFile,
-)
+XATTR_HEADER = "SCHILY.xattr."
+"""Beginning of the pax headers for extended attributes, as GNU tar and Docker write them."""
 
-_HEADER_BYTES = 1 << 20
-"""What the headers of one entry may take, long names, attributes and maps of holes together."""
-
-_SKIP_BYTES = 1 << 20
-_BUFFER_BYTES = 1 << 16
-_NS = 10**9
-_LATEST_S = 1 << 33
-_XATTR = "SCHILY.xattr."
+_KINDS = {
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.GNUTYPE_SPARSE: Kind.FILE,
+    tarfile.SYMTYPE: Kind.SYMLINK,
+    tarfile.LNKTYPE: Kind.HARD_LINK,
+    tarfile.FIFOTYPE: Kind.FIFO,
+    tarfile.CHRTYPE: Kind.CHARACTER_DEVICE,
+    tarfile.BLKTYPE: Kind.BLOCK_DEVICE,
+}
 
 
-class TarStream:
-    """The members of a tar."""
+def read_members(stream: Readable, header_bytes: int = HEADER_BYTES) -> Iterator[Member]:
+    """Yield the members of an uncompressed tar, up to the mark of its end; what is behind that is not read.
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._raw = stream
-        self._unpacked = _decompressed(stream)
+    Args:
+        header_bytes: what the headers of one member may take.
 
-    def members(self) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-        """Yield each member, and the content of a file; that is to be read before the next member is asked for.
-
-        At the end the stream is read up: a client that still sends must not be cut off. Nothing at all is an empty
-        archive.
-
-        Raises:
-            InvalidSpec: the archive is broken or cut off.
-        """
-        if self._unpacked is None:
-            return
-        try:
-            source = _Forward(self._unpacked)
+    Raises:
+        BrokenArchive: the archive is broken or cut off.
+    """
+    with parsing():
+        source = _Forward(stream, header_bytes)
+        source.expect_header()
+        tar = tarfile.TarFile(
+            fileobj=cast("IO[bytes]", source), tarinfo=_StrictInfo, encoding="utf-8", errors="surrogateescape"
+        )
+        while (info := tar.next()) is not None:
+            tar.members = []  # type: ignore[attr-defined]  # it would remember all of them
+            source.expect_data()
+            yield _member(tar, info)
             source.expect_header()
-            tar = tarfile.TarFile(
-                fileobj=cast("IO[bytes]", source), tarinfo=_StrictInfo, encoding="utf-8", errors="surrogateescape"
-            )
-            while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]  # it would remember all of them
-                source.expect_data()
-                yield member, tar.extractfile(member) if member.isreg() else None
-                source.expect_header()
-        except PARSING_ERRORS as exc:
-            raise InvalidSpec(f"invalid archive: {exc}") from exc
-        while self._raw.read(_SKIP_BYTES):
-            pass
 
 
 class _StrictInfo(tarfile.TarInfo):
@@ -94,16 +75,17 @@ class _StrictInfo(tarfile.TarInfo):
 class _Forward:
     """What `tarfile` needs of a file, over a stream that cannot go back."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Readable, header_bytes: int) -> None:
         self._stream = stream
+        self._header_bytes = header_bytes
         self._position = 0
-        self._header_bytes: int | None = None  # still allowed; None while data is read
+        self._left: int | None = None  # bytes that the header may still take; None while data is read
 
     def expect_header(self) -> None:
-        self._header_bytes = _HEADER_BYTES
+        self._left = self._header_bytes
 
     def expect_data(self) -> None:
-        self._header_bytes = None
+        self._left = None
 
     def seekable(self) -> bool:
         return True
@@ -115,14 +97,14 @@ class _Forward:
         if position < self._position:
             raise tarfile.ReadError("members overlap")
         while self._position < position:
-            if not self._take(min(position - self._position, _SKIP_BYTES)):
+            if not self._take(min(position - self._position, CHUNK_BYTES)):
                 raise tarfile.ReadError("unexpected end of data")
 
     def read(self, size: int) -> bytes:
-        if self._header_bytes is not None:
-            self._header_bytes -= size
-            if self._header_bytes < 0:
-                raise tarfile.ReadError(f"a header is larger than {_HEADER_BYTES} bytes")
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise tarfile.ReadError(f"a header is larger than {self._header_bytes} bytes")
         pieces: list[bytes] = []
         while size > 0 and (piece := self._take(size)):
             pieces.append(piece)
@@ -135,78 +117,34 @@ class _Forward:
         return piece
 
 
-def tar_bytes(text: str) -> bytes:
-    """Return the bytes of a name or value as the archive has them."""
+def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    kind = _KINDS.get(info.type)
+    sparse: list[tuple[int, int]] | None = getattr(info, "sparse", None)
+    headers = info.pax_headers
+    return Member(
+        name=_bytes(info.name),
+        kind=kind,
+        type=info.type,
+        mode=info.mode & 0o7777,
+        uid=info.uid,
+        gid=info.gid,
+        modified=headers.get("mtime", str(info.mtime)),
+        accessed=headers.get("atime", "0"),
+        size=info.size,
+        link=_bytes(info.linkname),
+        device=(info.devmajor, info.devminor),
+        xattrs={
+            key.removeprefix(XATTR_HEADER): _bytes(headers[key]) for key in headers if key.startswith(XATTR_HEADER)
+        },
+        extents=[(0, info.size)] if sparse is None else sparse,
+        content=_content(tar, info) if kind is Kind.FILE else None,
+    )
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Content:
+    buffered = cast(io.BufferedReader, tar.extractfile(info))
+    return Content(cast(BinaryIO, buffered.raw))  # chunks are large; the buffer would copy them once more
+
+
+def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def member_extents(member: tarfile.TarInfo) -> list[tuple[int, int]]:
-    """Return offset and length of what is not a hole of a file.
-
-    Raises:
-        ReadError: they overlap or do not fit the size.
-    """
-    sparse: list[tuple[int, int]] | None = getattr(member, "sparse", None)
-    extents = [(0, member.size)] if sparse is None else sparse
-    end = 0
-    for offset, length in extents:
-        if offset < end or length < 0 or offset + length > member.size:
-            raise tarfile.ReadError("impossible size or map of holes")
-        end = offset + length
-    return extents
-
-
-def member_times(member: tarfile.TarInfo) -> tuple[int, int]:
-    """Return access and modification time in nanoseconds.
-
-    Impossible ones are the epoch, and no access is older than the modification (moby go-archive: boundTime,
-    latestTime).
-    """
-    modified = _time_ns(member.pax_headers.get("mtime") or str(member.mtime))
-    accessed = _time_ns(member.pax_headers.get("atime", "0"))
-    return max(accessed, modified), modified
-
-
-def member_xattrs(member: tarfile.TarInfo) -> dict[str, bytes]:
-    """Return the extended attributes (SCHILY.xattr, as GNU tar and Docker write them)."""
-    headers = member.pax_headers.items()
-    return {key.removeprefix(_XATTR): tar_bytes(value) for key, value in headers if key.startswith(_XATTR)}
-
-
-def _time_ns(text: str) -> int:
-    try:
-        seconds = Decimal(text)
-        return int(seconds * _NS) if 0 <= seconds < _LATEST_S else 0
-    except InvalidOperation:
-        return 0
-
-
-class _Unowned(io.RawIOBase):
-    """A stream that is not closed with the buffer above it."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer)
-        piece = self._stream.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
-
-
-def _decompressed(stream: BinaryIO) -> IO[bytes] | None:
-    """Return the stream, unpacked if it begins as gzip, bzip2 or xz does; None if it is empty."""
-    buffered = io.BufferedReader(_Unowned(stream), _BUFFER_BYTES)
-    head = buffered.peek(6)
-    if not head:
-        return None
-    if head.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=buffered))
-    if head.startswith(b"BZh"):
-        return bz2.BZ2File(buffered)
-    if head.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile(buffered)
-    return buffered

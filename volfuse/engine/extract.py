@@ -13,20 +13,17 @@ import contextlib
 import errno
 import os
 import stat
-import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
-from volfuse.archives.reader import (
-    PARSING_ERRORS,
-    TarStream,
-    member_extents,
-    member_times,
-    member_xattrs,
-    tar_bytes,
-)
+from volfuse.archives.broken import BrokenArchive
+from volfuse.archives.compression import decompressed, drain
+from volfuse.archives.members import Kind, Member, parse_seconds, write_content
+from volfuse.archives.reader import read_members
 from volfuse.core.paths import clean_bytes
-from volfuse.engine.viewpath import follow_all
+from volfuse.engine.tarout import is_portable
+from volfuse.engine.viewpath import follow_all, join
 from volfuse.errors import InvalidSpec
 from volfuse.fs import paths as places
 from volfuse.fs.descriptors import Caller, Parent
@@ -36,19 +33,16 @@ from volfuse.fs.view import View
 __all__ = ["Extraction"]
 
 _ROOT = Caller(0, 0)
-_CHUNK_BYTES = 1 << 20
 _NS = 10**9
-_LARGEST_ID = 0xFFFF_FFFE
+_LATEST_S = 1 << 33
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-_XATTRS = ("user.", "security.capability", "system.posix_acl_")
-_OVERLAY = "user.overlay."
 _NO_XATTR = frozenset({errno.ENOTSUP, errno.EPERM, errno.EINVAL})
 """The file system, or the kind of file, cannot have the attribute."""
 
 _OF_THE_ENTRY = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
 """Errors that only the archive can be blamed for; others (ENOSPC, EIO) are the system's."""
 
-_SPECIAL = {tarfile.FIFOTYPE: stat.S_IFIFO, tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}
+_DEVICES = {Kind.CHARACTER_DEVICE: stat.S_IFCHR, Kind.BLOCK_DEVICE: stat.S_IFBLK}
 
 
 @dataclass(slots=True)
@@ -66,46 +60,46 @@ class Extraction:
     owner: tuple[int, int] | None = None
     no_overwrite_dir_non_dir: bool = False
     _parent: tuple[bytes, bytes] | None = None  # the last entry's parent, as written and as it was followed
-    _directories: dict[bytes, tarfile.TarInfo] = field(default_factory=dict)
+    _directories: dict[bytes, Member] = field(default_factory=dict)
 
     def run(self, stream: BinaryIO) -> None:
-        """Unpack a tar, which may be compressed.
+        """Unpack a tar, which may be compressed. Nothing at all is an empty archive.
+
+        It is read up, whatever is behind its end: a client that still sends must not be cut off.
 
         Raises:
             InvalidSpec: the archive is broken, leads out, or collides with what is there.
             OSError: the system refuses, as EROFS below a read-only mount.
         """
-        for member, content in TarStream(stream).members():
-            try:
-                self._extract(member, content)
-            except PARSING_ERRORS as exc:
-                raise InvalidSpec(f"invalid archive: {_shown(tar_bytes(member.name))}: {exc}") from exc
-            except OSError as exc:
-                if exc.errno not in _OF_THE_ENTRY:
-                    raise
-                problem = os.strerror(exc.errno).lower()
-                raise InvalidSpec(f"cannot unpack {_shown(tar_bytes(member.name))}: {problem}") from exc
+        unpacked = decompressed(stream)
+        if unpacked is None:
+            return
+        for member in read_members(unpacked):
+            with _blamed(member):
+                self._extract(member)
+        drain(stream)
         # Deepest first and last of all: a directory may forbid writing into it, and what is put in it changes its time.
         for path, member in reversed(self._directories.items()):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self._set_mode_and_times(member, path)
 
-    def _extract(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
-        name = self._relative(tar_bytes(member.name))
+    def _extract(self, member: Member) -> None:
+        name = self._relative(member.name)
         path = self._locate(name)
         found = self._existing(path)
         if found is not None:
             if not name and stat.S_ISDIR(found):
                 return
             self._check_collision(member, path, found)
-            if not (member.isdir() and stat.S_ISDIR(found)):
+            if not (member.kind is Kind.DIRECTORY and stat.S_ISDIR(found)):
                 self._remove(path)
-        self._create(member, path, content)
-        if not member.islnk():
-            self._set_owner_and_xattrs(member, path)
-        if member.isdir():
+        self._create(member, path)
+        if member.kind is Kind.HARD_LINK:
+            return
+        self._set_owner_and_xattrs(member, path)
+        if member.kind is Kind.DIRECTORY:
             self._directories[path] = member
-        elif not member.islnk():
+        else:
             self._set_mode_and_times(member, path)
 
     def _relative(self, name: bytes) -> bytes:
@@ -124,14 +118,14 @@ class Extraction:
         head, _, last = name.rpartition(b"/")
         if self._parent is None or self._parent[0] != head:
             self._parent = head, self._make_parent(head)
-        return _join(self._parent[1], last)
+        return join(self._parent[1], last)
 
     def _make_parent(self, head: bytes) -> bytes:
-        parent = follow_all(self.view, _join(self.root, head))
+        parent = follow_all(self.view, join(self.root, head))
         if self._existing(parent) is None:
             made = b""
             for name in parent.split(b"/"):
-                made = _join(made, name)
+                made = join(made, name)
                 with contextlib.suppress(FileExistsError):
                     places.mkdir(self.view.locate_entry(made), 0o755, _ROOT)
                     places.chmod(self.view.locate(made), 0o755)
@@ -144,8 +138,8 @@ class Extraction:
         except FileNotFoundError:
             return None
 
-    def _check_collision(self, member: tarfile.TarInfo, path: bytes, found: int) -> None:
-        if not self.no_overwrite_dir_non_dir or stat.S_ISDIR(found) == member.isdir():
+    def _check_collision(self, member: Member, path: bytes, found: int) -> None:
+        if not self.no_overwrite_dir_non_dir or stat.S_ISDIR(found) == (member.kind is Kind.DIRECTORY):
             return
         kinds = ("directory", "non-directory") if stat.S_ISDIR(found) else ("non-directory", "directory")
         raise InvalidSpec(f'cannot overwrite {kinds[0]} "/{os.fsdecode(path)}" with {kinds[1]} "{self._shown_root}"')
@@ -162,55 +156,44 @@ class Extraction:
         for directory in [d for d in self._directories if d == path or d.startswith(path + b"/")]:
             del self._directories[directory]
 
-    def _create(self, member: tarfile.TarInfo, path: bytes, content: IO[bytes] | None) -> None:
+    def _create(self, member: Member, path: bytes) -> None:
         entry = self.view.locate_entry(path)
-        if member.isdir():
-            if self._existing(path) is None:
-                places.mkdir(entry, 0o700, _ROOT)
-        elif content is not None:
-            self._write(member, path, content)
-        elif member.issym():
-            places.symlink(entry, tar_bytes(member.linkname), _ROOT)
-            self._parent = None
-        elif member.islnk():
-            places.link(self.view.locate(self._link_target(member)), entry)
-        elif member.type in _SPECIAL:
-            device = os.makedev(member.devmajor, member.devminor) if member.isdev() and not member.isfifo() else 0
-            places.mknod(entry, _SPECIAL[member.type] | 0o600, device, _ROOT)
-        else:
-            raise InvalidSpec(f"invalid archive: {_shown(tar_bytes(member.name))} is of unknown type {member.type!r}")
+        match member.kind:
+            case Kind.DIRECTORY:
+                if self._existing(path) is None:
+                    places.mkdir(entry, 0o700, _ROOT)
+            case Kind.FILE:
+                self._write(member, path)
+            case Kind.SYMLINK:
+                places.symlink(entry, member.link, _ROOT)
+                self._parent = None
+            case Kind.HARD_LINK:
+                places.link(self.view.locate(self._link_target(member)), entry)
+            case Kind.FIFO:
+                places.mknod(entry, stat.S_IFIFO | 0o600, 0, _ROOT)
+            case Kind.CHARACTER_DEVICE | Kind.BLOCK_DEVICE:
+                places.mknod(entry, _DEVICES[member.kind] | 0o600, os.makedev(*member.device), _ROOT)
+            case None:
+                raise InvalidSpec(f"invalid archive: {_shown(member.name)} is of unknown type {member.type!r}")
 
-    def _link_target(self, member: tarfile.TarInfo) -> bytes:
+    def _link_target(self, member: Member) -> bytes:
         """Return the path in the view of what a hard link names: a file below the root of the extraction."""
-        head, _, last = self._relative(tar_bytes(member.linkname)).rpartition(b"/")
-        return _join(follow_all(self.view, _join(self.root, head)), last)
+        head, _, last = self._relative(member.link).rpartition(b"/")
+        return join(follow_all(self.view, join(self.root, head)), last)
 
-    def _write(self, member: tarfile.TarInfo, path: bytes, content: IO[bytes]) -> None:
+    def _write(self, member: Member, path: bytes) -> None:
         handle = places.create(self.view.locate_entry(path), _NEW_FILE, 0o600, _ROOT)
         try:
-            for offset, length in member_extents(member):
-                self._write_extent(handle.fd, content, offset, length)
-            os.ftruncate(handle.fd, member.size)
+            write_content(member, handle.fd)
         finally:
             os.close(handle.fd)
 
-    def _write_extent(self, fd: int, content: IO[bytes], offset: int, length: int) -> None:
-        content.seek(offset)
-        os.lseek(fd, offset, os.SEEK_SET)
-        while length > 0:
-            chunk = content.read(min(length, _CHUNK_BYTES))
-            if not chunk:
-                raise InvalidSpec("invalid archive: unexpected end of data")
-            length -= len(chunk)
-            left = memoryview(chunk)
-            while left:
-                left = left[os.write(fd, left) :]
-
-    def _set_owner_and_xattrs(self, member: tarfile.TarInfo, path: bytes) -> None:
+    def _set_owner_and_xattrs(self, member: Member, path: bytes) -> None:
         """Set what a later change of the mode builds on: a chown drops set-id bits and capabilities."""
+        if self.owner is None and not member.has_possible_owner:
+            owner = f"{member.uid}:{member.gid}"
+            raise InvalidSpec(f"invalid archive: {_shown(member.name)} has the impossible owner {owner}")
         uid, gid = self.owner or (member.uid, member.gid)
-        if not (0 <= uid <= _LARGEST_ID and 0 <= gid <= _LARGEST_ID):
-            raise InvalidSpec(f"invalid archive: {_shown(tar_bytes(member.name))} has the impossible owner {uid}:{gid}")
         try:
             places.chown(self.view.locate(path), uid, gid)
         except FileNotFoundError:
@@ -221,17 +204,17 @@ class Extraction:
                 raise
         self._set_xattrs(member, path)
 
-    def _set_mode_and_times(self, member: tarfile.TarInfo, path: bytes) -> None:
+    def _set_mode_and_times(self, member: Member, path: bytes) -> None:
         place = self.view.locate(path)
-        if not member.issym():
-            places.chmod(place, member.mode & 0o7777)
-        accessed, modified = member_times(member)
+        if member.kind is not Kind.SYMLINK:
+            places.chmod(place, member.mode)
+        accessed, modified = _times(member)
         places.utimens(place, divmod(accessed, _NS), divmod(modified, _NS))
 
-    def _set_xattrs(self, member: tarfile.TarInfo, path: bytes) -> None:
+    def _set_xattrs(self, member: Member, path: bytes) -> None:
         """Set the attributes that mean the same everywhere; others, and impossible ones, are left out."""
-        for attribute, value in member_xattrs(member).items():
-            if not attribute.startswith(_XATTRS) or attribute.startswith(_OVERLAY):
+        for attribute, value in member.xattrs.items():
+            if not is_portable(attribute):
                 continue
             try:
                 places.setxattr(self.view.locate(path), os.fsencode(attribute), value, 0)
@@ -244,8 +227,34 @@ class Extraction:
         return f"/{os.fsdecode(self.root)}"
 
 
-def _join(path: bytes, name: bytes) -> bytes:
-    return path + b"/" + name if path and name else path or name
+@contextlib.contextmanager
+def _blamed(member: Member) -> Iterator[None]:
+    """Name the member in errors that are the archive's."""
+    try:
+        yield
+    except BrokenArchive as exc:
+        raise InvalidSpec(f"invalid archive: {_shown(member.name)}: {exc.problem}") from exc
+    except (ValueError, OverflowError) as exc:  # a NUL in a name, a number that is too large for the system
+        raise InvalidSpec(f"invalid archive: {_shown(member.name)}: {exc}") from exc
+    except OSError as exc:
+        if exc.errno not in _OF_THE_ENTRY:
+            raise
+        raise InvalidSpec(f"cannot unpack {_shown(member.name)}: {os.strerror(exc.errno).lower()}") from exc
+
+
+def _times(member: Member) -> tuple[int, int]:
+    """Return access and modification time in nanoseconds.
+
+    Impossible ones are the epoch, and no access is older than the modification (moby go-archive: boundTime,
+    latestTime).
+    """
+    accessed, modified = _time_ns(member.accessed), _time_ns(member.modified)
+    return max(accessed, modified), modified
+
+
+def _time_ns(text: str) -> int:
+    seconds = parse_seconds(text)
+    return int(seconds * _NS) if seconds is not None and 0 <= seconds < _LATEST_S else 0
 
 
 def _shown(name: bytes) -> str:

@@ -13,10 +13,12 @@ import stat
 import tarfile
 from collections.abc import Iterator
 
+from volfuse.archives.reader import XATTR_HEADER
+from volfuse.engine.viewpath import join
 from volfuse.fs import paths as places
 from volfuse.fs.view import View
 
-__all__ = ["tar_of"]
+__all__ = ["is_portable", "tar_of"]
 
 _CHUNK_BYTES = 1 << 20
 _NS = 10**9
@@ -56,7 +58,7 @@ def tar_of(view: View, path: bytes, name: bytes) -> Iterator[bytes]:
             yield from _entry(view, path, name, status, first_names)
             if stat.S_ISDIR(status.st_mode):
                 below = sorted(_names(view, path), reverse=True)
-                pending += [(_join(path, child), name + b"/" + child) for child in below]
+                pending += [(join(path, child), name + b"/" + child) for child in below]
         except OSError as exc:
             if exc.errno not in _VANISHED:
                 raise
@@ -86,7 +88,7 @@ def _header(view: View, path: bytes, name: bytes, status: os.stat_result) -> tar
     info.mode = stat.S_IMODE(status.st_mode)
     info.uid, info.gid = status.st_uid, status.st_gid
     info.mtime = status.st_mtime_ns // _NS
-    headers = {f"SCHILY.xattr.{key}": _text(value) for key, value in _xattrs(view, path)}
+    headers = {f"{XATTR_HEADER}{key}": _text(value) for key, value in _xattrs(view, path)}
     if status.st_mtime_ns % _NS:
         headers["mtime"] = _decimal(status.st_mtime_ns)
     info.pax_headers = headers
@@ -122,16 +124,21 @@ def _names(view: View, path: bytes) -> list[bytes]:
 
 
 def _xattrs(view: View, path: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the attributes that mean the same elsewhere."""
+    """Yield the portable attributes."""
     place = view.locate(path)
     try:
         found = places.listxattr(place)
     except OSError:  # the file system has none, or it is a link without any
         return
     for attribute in map(os.fsdecode, found):
-        if attribute.startswith(_XATTRS) and not attribute.startswith(_OVERLAY) and "=" not in attribute:
+        if is_portable(attribute) and "=" not in attribute:
             with contextlib.suppress(OSError):
                 yield attribute, places.getxattr(place, os.fsencode(attribute))
+
+
+def is_portable(attribute: str) -> bool:
+    """Tell whether an attribute means the same elsewhere, and so goes with a copy."""
+    return attribute.startswith(_XATTRS) and not attribute.startswith(_OVERLAY)
 
 
 def _encoded(info: tarfile.TarInfo) -> bytes:
@@ -141,10 +148,6 @@ def _encoded(info: tarfile.TarInfo) -> bytes:
 def _decimal(time_ns: int) -> str:
     sign, absolute = ("-", -time_ns) if time_ns < 0 else ("", time_ns)
     return f"{sign}{absolute // _NS}.{absolute % _NS:09}"
-
-
-def _join(path: bytes, name: bytes) -> bytes:
-    return path + b"/" + name if path else name
 
 
 def _text(name: bytes) -> str:

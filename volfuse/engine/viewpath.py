@@ -15,7 +15,7 @@ from volfuse.core.links import follow_links
 from volfuse.fs import paths as places
 from volfuse.fs.view import View
 
-__all__ = ["clean_path", "follow_all", "follow_parents"]
+__all__ = ["clean_path", "follow_all", "follow_parents", "join"]
 
 _NO_LINK = frozenset({errno.EINVAL, errno.ENOENT, errno.ENOTDIR})
 
@@ -46,8 +46,12 @@ def follow_parents(view: View, path: bytes) -> bytes:
     head, _, name = path.rpartition(b"/")
     if name in (b"", b".", b".."):
         return follow_all(view, path)
-    parent = follow_all(view, head)
-    return b"/".join((parent, name)) if parent else name
+    return join(follow_all(view, head), name)
+
+
+def join(path: bytes, name: bytes) -> bytes:
+    """Return a path in the view and a name below it as one; either may be empty."""
+    return path + b"/" + name if path and name else path or name
 
 
 def _readlink(view: View, path: bytes) -> bytes | None:

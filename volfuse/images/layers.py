@@ -16,15 +16,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from typing import Final
 
+from volfuse.archives.members import Kind, write_content
 from volfuse.core.links import follow_links
 from volfuse.errors import InvalidSpec
 from volfuse.fs.removetree import remove_tree
-from volfuse.fs.unlocked import PROC_FD
-from volfuse.images.archive import Entry, EntryKind, read_entries, shown, split_name
-from volfuse.images.streams import CHUNK_BYTES, DEFAULT_LIMITS, Limits, TarBytes
+from volfuse.fs.unlocked import PATH, PROC_FD
+from volfuse.images.archive import Entry, Metadata, read_entries, shown, split_name
+from volfuse.images.streams import DEFAULT_LIMITS, Limits, TarBytes
 from volfuse.sys.openat2 import openat2
 
 __all__ = ["TreeUnpacker"]
@@ -42,17 +42,6 @@ _OF_THE_ENTRY = frozenset(
 _Path = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _DirectoryMetadata:
-    """What a directory gets when all layers are unpacked."""
-
-    uid: int
-    gid: int
-    mode: int
-    mtime_ns: int
-    xattrs: dict[str, bytes]
-
-
 class TreeUnpacker:
     """Fills one directory. Used by one thread, and nobody else writes below the directory meanwhile.
 
@@ -67,7 +56,7 @@ class TreeUnpacker:
         self._limits = limits
         self._entries = 0
         self._privileged = os.geteuid() == 0
-        self._directories: dict[_Path, _DirectoryMetadata] = {}
+        self._directories: dict[_Path, Metadata] = {}
         self._lower = False  # whether something may be there that this layer did not make
         self._made: set[_Path] = set()  # what this layer has, with the directories above; kept if there is a lower one
         self._parent: tuple[_Path, _Path, int] | None = None  # as named, as resolved, descriptor
@@ -118,7 +107,7 @@ class TreeUnpacker:
     def _apply(self, entry: Entry) -> None:
         try:
             if not entry.path:
-                self._directories[()] = _metadata(entry)
+                self._directories[()] = entry.metadata
             elif any(part.startswith(_AUFS) and part != _OPAQUE for part in entry.path):
                 return  # bookkeeping of aufs
             elif entry.path[-1].startswith(_WHITEOUT):
@@ -135,20 +124,20 @@ class TreeUnpacker:
         path, name = (*above, entry.path[-1]), entry.path[-1]
         if not self._clear(parent_fd, path, entry):
             match entry.kind:
-                case EntryKind.DIRECTORY:
+                case Kind.DIRECTORY:
                     os.mkdir(name, 0o700, dir_fd=parent_fd)
-                case EntryKind.FILE:
+                case Kind.FILE:
                     self._make_file(parent_fd, name, entry)
-                case EntryKind.SYMLINK:
-                    os.symlink(entry.link, name, dir_fd=parent_fd)
+                case Kind.SYMLINK:
+                    os.symlink(entry.member.link, name, dir_fd=parent_fd)
                     self._set_by_path(parent_fd, name, entry)
-                case EntryKind.HARD_LINK:
+                case Kind.HARD_LINK:
                     self._make_link(parent_fd, name, entry)
-                case EntryKind.FIFO:
+                case Kind.FIFO:
                     os.mkfifo(name, 0o600, dir_fd=parent_fd)
                     self._set_by_path(parent_fd, name, entry)
-        if entry.kind is EntryKind.DIRECTORY:
-            self._directories[path] = _metadata(entry)
+        if entry.kind is Kind.DIRECTORY:
+            self._directories[path] = entry.metadata
         self._note(path)
 
     def _clear(self, parent_fd: int, path: _Path, entry: Entry) -> bool:
@@ -157,7 +146,7 @@ class TreeUnpacker:
             found = os.stat(path[-1], dir_fd=parent_fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        if stat.S_ISDIR(found.st_mode) and entry.kind is EntryKind.DIRECTORY:
+        if stat.S_ISDIR(found.st_mode) and entry.kind is Kind.DIRECTORY:
             return True
         if not self._lower or path in self._made:
             raise InvalidSpec(f"invalid archive: entry {entry.name} is there twice")
@@ -167,13 +156,13 @@ class TreeUnpacker:
     def _make_file(self, parent_fd: int, name: bytes, entry: Entry) -> None:
         fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent_fd)
         try:
-            _write_content(fd, entry)
-            self._set_metadata(fd, _metadata(entry), self._file_mode(entry))
+            write_content(entry.member, fd)
+            self._set_metadata(fd, entry.metadata, self._file_mode(entry.metadata))
         finally:
             os.close(fd)
 
     def _make_link(self, parent_fd: int, name: bytes, entry: Entry) -> None:
-        target = split_name(entry.link)
+        target = split_name(entry.member.link)
         if not target:
             raise InvalidSpec(f"invalid archive: entry {entry.name} is a hard link to nothing")
         try:
@@ -187,34 +176,30 @@ class TreeUnpacker:
                 os.close(target_fd)
         except FileNotFoundError as exc:
             raise InvalidSpec(
-                f"invalid archive: entry {entry.name} is a hard link to {shown(entry.link)}, which is not there"
+                f"invalid archive: entry {entry.name} is a hard link to {shown(entry.member.link)}, which is not there"
             ) from exc
 
     # Metadata
 
-    def _file_mode(self, entry: Entry) -> int:
-        kept = self._privileged or (entry.uid, entry.gid) == (os.geteuid(), os.getegid())
-        return entry.mode if kept else entry.mode & ~(stat.S_ISUID | stat.S_ISGID)
+    def _file_mode(self, metadata: Metadata) -> int:
+        kept = self._privileged or (metadata.uid, metadata.gid) == (os.geteuid(), os.getegid())
+        return metadata.mode if kept else metadata.mode & ~(stat.S_ISUID | stat.S_ISGID)
 
-    def _set_metadata(self, fd: int, metadata: _DirectoryMetadata, mode: int) -> None:
-        """Set all of an open file's metadata. A chown drops set-id bits and capabilities, so it comes first."""
+    def _set_metadata(self, target: int | bytes, metadata: Metadata, mode: int | None) -> None:
+        """Set all of a file's metadata. A chown drops set-id bits and capabilities, so it comes first."""
         if self._privileged:
-            os.fchown(fd, metadata.uid, metadata.gid)
-        self._set_xattrs(fd, metadata.xattrs)
-        os.fchmod(fd, mode)
-        os.utime(fd, ns=(metadata.mtime_ns, metadata.mtime_ns))
+            os.chown(target, metadata.uid, metadata.gid)
+        self._set_xattrs(target, metadata.xattrs)
+        if mode is not None:
+            os.chmod(target, mode)
+        os.utime(target, ns=(metadata.mtime_ns, metadata.mtime_ns))
 
     def _set_by_path(self, parent_fd: int, name: bytes, entry: Entry) -> None:
         """Set the metadata of a link or a FIFO, which cannot be opened for it."""
-        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+        mode = None if entry.kind is Kind.SYMLINK else self._file_mode(entry.metadata)
+        fd = os.open(name, PATH, dir_fd=parent_fd)
         try:
-            itself = PROC_FD % fd
-            if self._privileged:
-                os.chown(itself, entry.uid, entry.gid)
-            self._set_xattrs(itself, entry.xattrs)
-            if entry.kind is not EntryKind.SYMLINK:
-                os.chmod(itself, self._file_mode(entry))
-            os.utime(itself, ns=(entry.mtime_ns, entry.mtime_ns))
+            self._set_metadata(PROC_FD % fd, entry.metadata, mode)
         finally:
             os.close(fd)
 
@@ -373,32 +358,6 @@ def _leads_out(link: _Path, target: bytes) -> bool:
         if depth < 0:
             return True
     return False
-
-
-def _metadata(entry: Entry) -> _DirectoryMetadata:
-    return _DirectoryMetadata(entry.uid, entry.gid, entry.mode, entry.mtime_ns, entry.xattrs)
-
-
-def _write_content(fd: int, entry: Entry) -> None:
-    assert entry.data is not None
-    if entry.extents is None:
-        while chunk := entry.data.read(CHUNK_BYTES):
-            _write_all(fd, chunk)
-        return
-    os.ftruncate(fd, entry.size)
-    for offset, length in entry.extents:
-        os.lseek(fd, offset, os.SEEK_SET)
-        entry.data.seek(offset)
-        while length and (chunk := entry.data.read(min(length, CHUNK_BYTES))):
-            _write_all(fd, chunk)
-            length -= len(chunk)
-
-
-def _write_all(fd: int, chunk: bytes) -> None:
-    """Write all of a chunk at the file's position."""
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _blamed(exc: OSError, name: bytes) -> Exception:

@@ -17,14 +17,18 @@ from typing import BinaryIO, TypeVar, cast
 
 import msgspec
 
+from volfuse.archives.compression import CHUNK_BYTES, Readable
+from volfuse.archives.members import Kind
 from volfuse.core.links import follow_links
 from volfuse.errors import InvalidSpec
-from volfuse.images.archive import EntryKind, read_entries, shown, split_name
-from volfuse.images.streams import CHUNK_BYTES, DIGEST_ALGORITHMS, Limits, Readable, TarBytes
+from volfuse.images.archive import read_entries, shown, split_name
+from volfuse.images.streams import Limits, TarBytes
 
 __all__ = ["Spool"]
 
 _DIGEST = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<hex>[0-9a-f]{32,})\Z")
+_DIGEST_ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
+"""Algorithms of the OCI image spec (descriptor.md) and of Docker's references."""
 _Path = tuple[bytes, ...]
 T = TypeVar("T")
 
@@ -50,19 +54,19 @@ class Spool:
 
     def _read(self, tar: TarBytes) -> None:
         for entry in read_entries(tar):
-            if entry.kind in (EntryKind.SYMLINK, EntryKind.HARD_LINK, EntryKind.FILE) and entry.path in self:
+            if entry.kind in (Kind.SYMLINK, Kind.HARD_LINK, Kind.FILE) and entry.path in self:
                 raise InvalidSpec(f"invalid archive: entry {entry.name} is there twice")
             match entry.kind:
-                case EntryKind.FILE:
+                case Kind.FILE:
                     path = self._directory / str(len(self._files))
                     with path.open("xb") as file:
-                        shutil.copyfileobj(cast(BinaryIO, entry.data), file, CHUNK_BYTES)
+                        shutil.copyfileobj(cast(BinaryIO, entry.member.content), file, CHUNK_BYTES)
                     self._files[entry.path] = path
-                case EntryKind.SYMLINK:
-                    self._links[entry.path] = entry.link
-                case EntryKind.HARD_LINK:
-                    self._links[entry.path] = b"/" + b"/".join(split_name(entry.link))
-                case EntryKind.DIRECTORY | EntryKind.FIFO:
+                case Kind.SYMLINK:
+                    self._links[entry.path] = entry.member.link
+                case Kind.HARD_LINK:
+                    self._links[entry.path] = b"/" + b"/".join(split_name(entry.member.link))
+                case _:  # nothing refers to it
                     pass
             if len(self._files) + len(self._links) > self._limits.entries:
                 raise InvalidSpec(f"archive is too large: more than {self._limits.entries} entries")
@@ -107,7 +111,7 @@ class Spool:
             InvalidSpec: it is missing, its digest is of an unknown kind or another one.
         """
         found = _DIGEST.match(digest)
-        if found is None or found["algorithm"] not in DIGEST_ALGORITHMS:
+        if found is None or found["algorithm"] not in _DIGEST_ALGORITHMS:
             raise InvalidSpec(f"invalid archive: unsupported digest {digest!r}")
         name = f"blobs/{found['algorithm']}/{found['hex']}"
         if digest not in self._verified:

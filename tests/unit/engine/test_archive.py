@@ -326,6 +326,16 @@ class TestPut:
         lab.put("/vol", pack(tar(file("f", b"hello"))))
         assert (lab.volume / "f").read_bytes() == b"hello"
 
+    def test_an_archive_compressed_with_zstd(self, lab: Lab) -> None:
+        zstandard = pytest.importorskip("zstandard")
+        lab.put("/vol", zstandard.compress(tar(file("f", b"hello"))))
+        assert (lab.volume / "f").read_bytes() == b"hello"
+
+    def test_content_that_breaks_off_is_named(self, lab: Lab) -> None:
+        with pytest.raises(InvalidSpec) as error:
+            lab.put("/vol", tar(file("f", b"x" * 5000))[:2000])
+        assert str(error.value) == 'invalid archive: "f": unexpected end of data'
+
     def test_an_empty_body_does_nothing(self, lab: Lab) -> None:
         lab.put("/vol", b"")
         assert os.listdir(lab.volume) == ["ro"]
