@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from volfuse.api.archive import ArchiveRoutes
+from volfuse.api.attach import AttachRoutes
 from volfuse.api.containers import ContainerRoutes
 from volfuse.api.errors import error_middleware
 from volfuse.api.events import EventRoutes
+from volfuse.api.execs import ExecRoutes
 from volfuse.api.images import ImageRoutes
 from volfuse.api.replies import add_headers
 from volfuse.api.route import RouteGroup
+from volfuse.api.running import RunningRoutes
 from volfuse.api.streams import BODY_BUFFER_BYTES
 from volfuse.api.system import SystemRoutes
 from volfuse.api.unsupported import UnsupportedRoutes
@@ -46,6 +49,9 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
         VolumeRoutes(engine.volumes, workers),
         ImageRoutes(engine.images, workers),
         ContainerRoutes(engine, workers),
+        RunningRoutes(engine.lifecycle, workers),
+        AttachRoutes(engine.lifecycle, engine.containers, workers),
+        ExecRoutes(engine.execs, workers),
         ArchiveRoutes(engine.archive, workers),
         ViewRoutes(engine.views, engine.containers, doctor, workers),
         UnsupportedRoutes(),

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from volfuse import __version__
 from volfuse.api.versioning import MAXIMUM, text_of
 
-__all__ = ["JSON", "add_headers", "json_line", "json_reply", "start_stream"]
+__all__ = ["JSON", "add_headers", "json_line", "json_reply", "reply_headers", "start_stream"]
 
 JSON = "application/json"
 """The content type of JSON, without parameters: the docker command compares the whole string."""
@@ -44,3 +44,8 @@ async def start_stream(
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Put Docker's headers on a reply (a signal handler of the application)."""
     response.headers.update(_HEADERS)
+
+
+def reply_headers() -> dict[str, str]:
+    """Return Docker's headers, for a reply that does not go through the application."""
+    return dict(_HEADERS)

@@ -16,7 +16,8 @@ from volfuse.errors import Unsupported
 
 __all__ = ["UnsupportedRoutes"]
 
-_RUNNING = "volfuse does not run programs in containers: create them and use their views"
+_STATS = "volfuse does not measure what containers use"
+_WEBSOCKET = "attach by `POST /containers/C/attach`"
 _REGISTRY = "volfuse has no registry: bring images in with `import` or `load`"
 _BUILD = "volfuse does not build images: bring them in with `import` or `load`"
 _SAVE = "volfuse does not write image archives"
@@ -26,16 +27,9 @@ _SWARM = "volfuse is not part of a swarm"
 _PLUGINS = "volfuse has no plugins"
 
 _ROUTES: tuple[tuple[str, str, str], ...] = (
-    *(
-        ("POST", f"/containers/{{name}}/{verb}", _RUNNING)
-        for verb in (
-            *("start", "stop", "restart", "kill", "pause", "unpause", "wait", "resize", "attach", "exec"),
-            "update",
-        )
-    ),
-    *(("GET", f"/containers/{{name}}/{verb}", _RUNNING) for verb in ("logs", "top", "stats", "attach/ws")),
+    ("GET", "/containers/{name}/stats", _STATS),
+    ("GET", "/containers/{name}/attach/ws", _WEBSOCKET),
     *(("GET", f"/containers/{{name}}/{verb}", _TREE) for verb in ("changes", "export")),
-    ("*", "/exec/{rest:.*}", _RUNNING),
     ("POST", "/commit", _TREE),
     ("POST", "/build", _BUILD),
     ("POST", "/build/cancel", _BUILD),

@@ -124,7 +124,12 @@ class Status(StrEnum):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a container is in its life. Times are nanoseconds since the epoch, 0 for never."""
+    """Where a container is in its life. Times are nanoseconds since the epoch, 0 for never.
+
+    Attributes:
+        stopped: the user asked for its last end.
+        interrupted: it ended with the daemon.
+    """
 
     status: Status = Status.CREATED
     pid: int = 0
@@ -133,6 +138,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     started_ns: int = 0
     finished_ns: int = 0
     oom_killed: bool = False
+    stopped: bool = False
+    interrupted: bool = False
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):

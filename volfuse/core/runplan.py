@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["DEFAULT_PATH", "ExecPlan", "Limit", "Program", "RunPlan", "Sandbox"]
+__all__ = ["DEFAULT_PATH", "ExecPlan", "Limit", "OwnMount", "Program", "RunPlan", "Sandbox"]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -46,6 +46,13 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     no_new_privileges: bool = False
 
 
+class OwnMount(msgspec.Struct, frozen=True):
+    """A mount of the view, by its destination without links."""
+
+    destination: str
+    read_only: bool = False
+
+
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     """The room that a container's programs run in.
 
@@ -54,7 +61,9 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
         hostname: its host name.
         host_network: shares the host's network; otherwise it has a loopback device only.
         shm_bytes: size of /dev/shm.
-        below_dev: destinations of the view's own mounts below `/dev`, which the sandbox's `/dev` would hide.
+        read_only: the root is read-only, but for `mounts`.
+        mounts: the view's own mounts that are mounts of the sandbox too: those that are or surround a read-only one, so
+            that programs are told so (statvfs), and those below `/dev`, which the sandbox's `/dev` would hide.
         files: destination to the host file that is bound there.
         init: a small init is process 1 and the program its child.
     """
@@ -63,7 +72,8 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str
     host_network: bool = False
     shm_bytes: int = 64 * 1024 * 1024
-    below_dev: list[str] = []
+    read_only: bool = False
+    mounts: list[OwnMount] = []
     files: dict[str, str] = {}
     init: bool = False
 

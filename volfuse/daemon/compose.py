@@ -19,6 +19,7 @@ from volfuse.errors import Unavailable, Unsupported
 from volfuse.fs.viewtable import ViewTable
 from volfuse.images.builder import ArchiveImageBuilder
 from volfuse.images.privatetree import PrivateTrees
+from volfuse.runner.runner import LauncherRunner
 from volfuse.store.sqlite import SqliteStore
 from volfuse.transport.base import Transport
 from volfuse.transport.binder import BindBinder, SessionBinder
@@ -70,6 +71,7 @@ def compose(settings: Settings) -> Iterator[Engine]:
         stack.callback(store.close)
         table = ViewTable(os.stat(settings.root).st_dev)
         transport, binder = _transport(settings, table)
+        runner = LauncherRunner(settings.root / "runner.lock")
         engine = Engine.open(
             settings.root,
             store=store,
@@ -80,6 +82,7 @@ def compose(settings: Settings) -> Iterator[Engine]:
             views_directory=settings.views,
             clock=SystemClock(),
             ids=RandomIds(),
+            runner=runner,
         )
         engine.views.transport = transport.name
         engine.views.attach_all()
@@ -88,6 +91,9 @@ def compose(settings: Settings) -> Iterator[Engine]:
         transport.start(os.fsencode(settings.views))
         stack.callback(engine.views.unbind_all)
         engine.views.bind_all()
+        stack.enter_context(runner)  # after the mount: as an ordinary user the launcher sees only what is mounted now
+        stack.callback(engine.lifecycle.close)
+        engine.lifecycle.restore()
         yield engine
 
 

@@ -23,6 +23,7 @@ from volfuse.engine.create import Creator
 from volfuse.engine.events import EventLog
 from volfuse.engine.images import Images
 from volfuse.engine.ports import Store
+from volfuse.engine.runs import Runs
 from volfuse.engine.state import StateRoot
 from volfuse.engine.views import Views
 from volfuse.engine.volumes import Volumes, disk_usage
@@ -52,6 +53,7 @@ class Containers:
         views: Views,
         creator: Creator,
         events: EventLog,
+        runs: Runs,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -62,6 +64,7 @@ class Containers:
         self._views = views
         self._creator = creator
         self._events = events
+        self._runs = runs
         self._clock = clock
         self._ids = ids
         self._guard = threading.Lock()
@@ -157,8 +160,8 @@ class Containers:
         if new_name.removeprefix("/") == container.name:
             raise InvalidSpec("Renaming a container with the same name as its current name")
         with self._mark_changing(container), self._reserve(new_name) as name:
-            renamed = msgspec.structs.replace(container, name=name)
             with self._state.change() as change:
+                renamed = msgspec.structs.replace(self._store.container(container.id) or container, name=name)
                 change.rows.put_container(renamed)
             self._views.rename(container, name)
         self.announce(renamed, "rename", oldName=f"/{container.name}")
@@ -168,6 +171,7 @@ class Containers:
 
         Args:
             volumes: also its volumes that nobody named and nobody else uses.
+            force: kill its program if it runs.
 
         Raises:
             NotFound: there is none.
@@ -180,7 +184,8 @@ class Containers:
                     f'cannot remove container "/{container.name}": container is {container.state.status.value}: '
                     "stop the container before removing or force remove"
                 )
-            gone = self._remove(container, volumes=volumes)
+            gone = self._halt_and_remove(container, volumes=volumes)
+        self._runs.announce_removal(container.id, container.state.exit_code)
         for volume in gone:
             self._volumes.announce(volume, "destroy")
         self.announce(container, "destroy")
@@ -198,6 +203,13 @@ class Containers:
         finally:
             with self._guard:
                 self._changing.discard(container.id)
+
+    def _halt_and_remove(self, container: Container, *, volumes: bool) -> builtins.list[VolumeName]:
+        while True:
+            self._runs.halt(container.id)
+            with self._runs.locks.hold([container.id]):
+                if self._runs.get(container.id) is None:  # nobody has started it meanwhile
+                    return self._remove(container, volumes=volumes)
 
     def _remove(self, container: Container, *, volumes: bool) -> builtins.list[VolumeName]:
         candidates = sorted(container.volumes) if volumes else []

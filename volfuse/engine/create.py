@@ -6,6 +6,7 @@ empty, and nothing else: what Docker does (docker-semantics 8.16).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -28,6 +29,9 @@ from volfuse.errors import Internal, NotFound
 from volfuse.fs.copytree import copy_tree
 
 __all__ = ["Creator", "Draft"]
+
+_PLACES = (b"/dev", b"/etc", b"/proc", b"/sys")
+_ETC_FILES = (b"hostname", b"hosts", b"resolv.conf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +198,14 @@ class _Build:
         """Make the private tree, with the working directory in it."""
         trees.prepare(self._tree, self._state.image_rootfs(self._draft.image))
         working_dir = self._draft.config.working_dir
-        if working_dir:
+        read_only = self._draft.host_config.readonly_rootfs
+        if working_dir or read_only:
             root_fd = trees.open(self._tree, self._state.image_rootfs(self._draft.image))
             try:
-                make_directories(root_fd, os.fsencode(working_dir))
+                if working_dir:
+                    make_directories(root_fd, os.fsencode(working_dir))
+                if read_only:
+                    _make_places(root_fd)
             finally:
                 os.close(root_fd)
 
@@ -212,6 +220,20 @@ class _Build:
         change.rows.put_container(container)
         change.place(self._tree, self._state.container_dir(container.id))
         return container
+
+
+def _make_places(root_fd: int) -> None:
+    """Make what a program's start puts mounts on, and cannot make any more where the root is read-only."""
+    for directory in _PLACES:
+        make_directories(root_fd, directory)
+    etc_fd = open_directory(root_fd, b"/etc")
+    try:
+        for name in _ETC_FILES:
+            with contextlib.suppress(FileExistsError):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(name, flags, 0o644, dir_fd=etc_fd))
+    finally:
+        os.close(etc_fd)
 
 
 def _over_file(mount: MountPoint) -> Internal:

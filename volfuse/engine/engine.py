@@ -10,8 +10,12 @@ from volfuse.engine.archive import Archive
 from volfuse.engine.containers import Containers
 from volfuse.engine.create import Creator
 from volfuse.engine.events import EventLog
+from volfuse.engine.execs import Execs
 from volfuse.engine.images import Images
-from volfuse.engine.ports import ImageBuilder, PrivateTrees, Store, ViewBinder
+from volfuse.engine.lifecycle import Lifecycle
+from volfuse.engine.norunner import NoRunner
+from volfuse.engine.ports import ImageBuilder, PrivateTrees, Runner, Store, ViewBinder
+from volfuse.engine.runs import Runs
 from volfuse.engine.state import StateRoot
 from volfuse.engine.views import Views
 from volfuse.engine.volumes import Volumes
@@ -31,6 +35,8 @@ class Engine:
     events: EventLog
     views: Views
     archive: Archive
+    lifecycle: Lifecycle
+    execs: Execs
 
     @classmethod
     def open(
@@ -45,6 +51,7 @@ class Engine:
         views_directory: Path,
         clock: Clock,
         ids: Ids,
+        runner: Runner | None = None,
     ) -> Engine:
         """Bring the state root in order after the last run, and put the use cases together.
 
@@ -57,6 +64,7 @@ class Engine:
         volumes = Volumes(state, store, events, clock, ids)
         images = Images(state, store, builder, events, clock)
         views = Views(state, store, trees, table, binder, views_directory)
+        runs = Runs()
         containers = Containers(
             state=state,
             store=store,
@@ -65,7 +73,21 @@ class Engine:
             views=views,
             creator=Creator(state, store, volumes, trees, clock, ids),
             events=events,
+            runs=runs,
             clock=clock,
             ids=ids,
         )
-        return cls(root, images, containers, volumes, events, views, Archive(table, containers))
+        runner = runner or NoRunner()
+        lifecycle = Lifecycle(
+            state=state,
+            store=store,
+            containers=containers,
+            volumes=volumes,
+            runs=runs,
+            runner=runner,
+            views=views,
+            views_directory=views_directory,
+            clock=clock,
+        )
+        execs = Execs(containers, lifecycle, runner, ids)
+        return cls(root, images, containers, volumes, events, views, Archive(table, containers), lifecycle, execs)

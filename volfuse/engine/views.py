@@ -23,7 +23,8 @@ from volfuse.core.wire import TmpfsOptions
 from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
-from volfuse.errors import Conflict, InvalidSpec, NotFound, Unavailable
+from volfuse.errors import Conflict, Internal, InvalidSpec, NotFound, Unavailable
+from volfuse.fs.view import Mount
 from volfuse.fs.viewtable import ViewTable
 
 __all__ = ["MountReport", "ViewReport", "Views"]
@@ -98,6 +99,23 @@ class Views:
             for bound in self._bound_of(container):
                 self._unbind(bound)
                 self._bind(bound, new_name)
+
+    def renew(self, container: Container) -> None:
+        """Show a container's view anew, since sources have come that were missing."""
+        with contextlib.suppress(NotFound):
+            self._table.detach(container.name)
+        self.attach(container)
+
+    def shown(self, container: Container) -> builtins.tuple[Mount, ...]:
+        """Return the mounts of a view, their destinations without links; the private tree has an empty one.
+
+        Raises:
+            Internal: the view cannot be shown.
+        """
+        view = self._table.get(os.fsencode(container.name))
+        if view is None:
+            raise Internal(f"the view of container {container.name} cannot be shown: see the daemon's log")
+        return view.mounts
 
     def _bound_of(self, container: Container) -> builtins.list[BoundMount]:
         return [bound for bound in self._bound.values() if bound.container == container.id]

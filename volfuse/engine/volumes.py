@@ -179,9 +179,9 @@ class Volumes:
         """Return the bytes that a volume's files take, and how many containers refer to it."""
         return disk_usage(self._state.volume_data(volume.name)), len(self._store.users(volume.name))
 
-    def announce(self, name: VolumeName, action: str) -> None:
+    def announce(self, name: VolumeName, action: str, **more: str) -> None:
         """Publish what happened to a volume."""
-        self._events.publish(Event(EventType.VOLUME, action, name, {"driver": _LOCAL}, self._clock.now_ns()))
+        self._events.publish(Event(EventType.VOLUME, action, name, {"driver": _LOCAL, **more}, self._clock.now_ns()))
 
 
 def check_driver(driver: str) -> None:

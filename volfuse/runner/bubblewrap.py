@@ -43,8 +43,11 @@ def _options(sandbox: Sandbox, masked: frozenset[str]) -> Iterator[str]:
     for path in _MASKED:
         if path in masked:
             yield from ("--ro-bind", "/dev/null", path)
-    for destination in sorted(sandbox.below_dev):
-        yield from ("--bind", sandbox.view.rstrip("/") + destination, destination)
+    for mount in sorted(sandbox.mounts, key=lambda m: (m.destination.count("/"), m.destination)):
+        option = "--ro-bind" if mount.read_only else "--bind"
+        yield from (option, sandbox.view.rstrip("/") + mount.destination, mount.destination)
+    if sandbox.read_only:
+        yield from ("--remount-ro", "/")
 
 
 def maskable() -> tuple[str, ...]:

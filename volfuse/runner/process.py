@@ -29,7 +29,8 @@ class Streams:
         self._writer: InputPump | None = None
         self._open = 0  # the loop's thread only, once connected
         self._connected = False  # the loop's thread only
-        self._ended = False  # the loop's thread only
+        self._drained = False  # the loop's thread only
+        self._may_end = False
 
     def connect(self, outputs: Sequence[tuple[int, int]], input_fd: int, *, tty: bool) -> None:
         """Begin to move bytes; takes the descriptors.
@@ -49,8 +50,7 @@ class Streams:
     def _begin(self) -> None:
         self._connected = True
         self._start()
-        if self._ended:
-            self.finish()
+        self._settle()
 
     def _start(self) -> None:
         for pump in self._pumps:
@@ -58,21 +58,29 @@ class Streams:
 
     def _one_done(self) -> None:
         self._open -= 1
-        if self._open == 0:
-            self._output.end()
+        self._settle()
 
-    def finish(self) -> None:
-        """Read what there still is, then end the output; on the loop's thread, after the program has ended."""
-        self._ended = True
+    def drain(self) -> None:
+        """Read what there still is: the program has ended. On the loop's thread."""
+        self._drained = True
+        self._settle()
+
+    def end(self) -> None:
+        """Allow the output to end: whoever sees its end can ask for the exit code by then."""
+        self._may_end = True
+        self._loop.call(self._settle)
+
+    def _settle(self) -> None:
         if not self._connected:
             return
-        if self._writer is not None:
-            self._writer.close()
-        elif self._input is not None:
-            self._input.abandon()
-        for pump in self._pumps:
-            pump.finish()
-        if not self._pumps:
+        if self._drained:
+            if self._writer is not None:
+                self._writer.close()
+            elif self._input is not None:
+                self._input.abandon()
+            for pump in self._pumps:
+                pump.finish()
+        if self._open == 0 and self._may_end:
             self._output.end()
 
 
@@ -90,7 +98,6 @@ class RunningProcess:
         self._freezer: Freezer | None = None  # the lock of the container, in the engine, guards it
         self.pid = 0
         self.made = threading.Event()
-        self.ended = threading.Event()
 
     def set_made(self, pid: int, pidfd: int) -> None:
         """Say that there is a process; takes the pidfd. `pid` 0: there is none."""
@@ -110,17 +117,20 @@ class RunningProcess:
             self._announced = True
             code = self._code
         if code is not None:
-            self._on_exit(code)
+            self._tell(code)
 
     def set_ended(self, code: int) -> None:
         """Say that the process has ended; on the loop's thread."""
-        self._streams.finish()
+        self._streams.drain()
         with self._lock:
             self._code = code
             announced = self._announced
-        self.ended.set()
         if announced:
-            self._on_exit(code)
+            self._tell(code)
+
+    def _tell(self, code: int) -> None:
+        self._on_exit(code)
+        self._streams.end()
 
     def release(self) -> None:
         """Close the descriptors; the loop calls it when the process has ended."""

@@ -28,7 +28,7 @@ def processes_of(pid: int) -> list[int]:
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # ended, or not ours
                 if os.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
                     found.append(int(name))
     return found

@@ -42,8 +42,7 @@ class OutputPump:
     def finish(self) -> None:
         """Stop as soon as there is nothing to read, rather than at the end: the program has ended."""
         self._to_be_emptied = True
-        if self._fd >= 0 and not self._paused:
-            self._empty()
+        self._empty()
 
     def _empty(self) -> None:
         while self._fd >= 0 and not self._paused:

@@ -1,0 +1,98 @@
+"""Taking a connection over from HTTP: after the head of the reply, both directions carry raw bytes.
+
+The transport gets a protocol of asyncio's own, since aiohttp's closes the connection when the client half-closes it.
+What aiohttp has read behind the request is handed on. At the end the connection is closed, and aiohttp told.
+
+Source: docker-semantics 5.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import hdrs, web
+
+from volfuse.api.replies import reply_headers
+
+__all__ = ["Connection", "take_body", "wants_upgrade"]
+
+_BUFFER_BYTES = 256 * 1024
+_WRITE_BYTES = 256 * 1024
+
+
+def wants_upgrade(request: web.Request) -> bool:
+    """Tell whether the client asked for the reply 101."""
+    return "upgrade" in request.headers.get(hdrs.CONNECTION, "").lower() and bool(request.headers.get(hdrs.UPGRADE))
+
+
+async def take_body(request: web.Request) -> bytes:
+    """Return the body of a request that may become a hijacked one.
+
+    aiohttp's parsers stop at the head of a request that asks for an upgrade, or behind its body, as they like.
+    """
+    body = await request.read()
+    length = request.content_length or 0
+    protocol: Any = request.protocol
+    while len(body) < length and wants_upgrade(request):
+        tail: bytes = protocol._message_tail
+        if not tail:
+            await asyncio.sleep(0)
+            if request.transport is None or request.transport.is_closing():
+                break
+            continue
+        taken = tail[: length - len(body)]
+        protocol._message_tail = tail[len(taken) :]
+        body += taken
+    return body
+
+
+class Connection:
+    """A connection that was taken over; an asynchronous context manager that closes it."""
+
+    def __init__(self, request: web.Request) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client went away")
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._request = request
+        self._http: Any = request.protocol
+        loop = asyncio.get_running_loop()
+        self.reader = asyncio.StreamReader(limit=_BUFFER_BYTES, loop=loop)
+        self._protocol = asyncio.StreamReaderProtocol(self.reader, loop=loop)
+        self.writer = asyncio.StreamWriter(transport, self._protocol, self.reader, loop)
+
+    async def __aenter__(self) -> Self:
+        tail = bytes(self._http._message_tail)
+        self._http._message_tail = b""
+        self._transport.set_protocol(self._protocol)
+        self._transport.set_write_buffer_limits(high=_WRITE_BYTES)
+        self.reader.set_transport(self._transport)
+        if tail:
+            self.reader.feed_data(tail)
+        with contextlib.suppress(RuntimeError):  # it was not paused
+            self._transport.resume_reading()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transport.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+        self._http.connection_lost(None)
+
+    async def begin(self, content_type: str) -> None:
+        """Send the head of the reply."""
+        if wants_upgrade(self._request):
+            upgrade = self._request.headers[hdrs.UPGRADE]
+            lines = ["HTTP/1.1 101 UPGRADED", "Connection: Upgrade", f"Upgrade: {upgrade}"]
+        else:
+            lines = ["HTTP/1.1 200 OK"]
+        lines.append(f"Content-Type: {content_type}")
+        lines += [f"{name}: {value}" for name, value in reply_headers().items()]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        await self.writer.drain()

@@ -1,0 +1,28 @@
+"""The runner of an engine that has none: containers can be made and their views used."""
+
+# ruff: noqa: ARG002 - a runner that looks at nothing
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from volfuse.core.runplan import ExecPlan, RunPlan
+from volfuse.engine.ports import Process
+from volfuse.engine.streams import Input, Output
+from volfuse.errors import Unavailable
+
+__all__ = ["NoRunner"]
+
+
+class NoRunner:
+    """Starts nothing (`engine.ports.Runner`)."""
+
+    def run(self, plan: RunPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]) -> Process:
+        """Raise Unavailable."""
+        raise Unavailable("programs cannot be run in containers here")
+
+    def exec(
+        self, container: Process, plan: ExecPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]
+    ) -> Process:
+        """Raise Unavailable."""
+        raise Unavailable("programs cannot be run in containers here")
