@@ -19,7 +19,8 @@ from volfuse.core.ids import ContainerId, ImageId, VolumeName
 from volfuse.core.ports import Ids
 from volfuse.engine.ports import Move, MoveKind, Store, Transaction
 from volfuse.errors import Conflict
-from volfuse.fs.copytree import copy_metadata, remove_tree
+from volfuse.fs.metadata import copy_metadata
+from volfuse.fs.removetree import remove_tree
 
 __all__ = ["Change", "StateRoot"]
 

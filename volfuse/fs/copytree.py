@@ -19,17 +19,16 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from volfuse.fs.removetree import remove_tree
-from volfuse.fs.unlocked import DIRECTORY, PATH, PROC_FD, chmod_at, denied
+from volfuse.fs.metadata import finish_name, finish_open_file, opened_directory
+from volfuse.fs.unlocked import DIRECTORY, PATH, chmod_at, denied
 from volfuse.sys.reflink import clone_file
 
-__all__ = ["copy_metadata", "copy_tree", "remove_tree"]
+__all__ = ["copy_tree"]
 
 _OPEN_LEVELS = 32
 _COPY_CHUNK_BYTES = 1 << 30
 _READ_CHUNK_BYTES = 1 << 20
 _NO_COPY_RANGE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF})
-_SET_ID = stat.S_ISUID | stat.S_ISGID
 
 
 def copy_tree(source_dirfd: int, target_dirfd: int, *, root_metadata: bool = True) -> None:
@@ -48,28 +47,13 @@ def copy_tree(source_dirfd: int, target_dirfd: int, *, root_metadata: bool = Tru
     """
     with (
         contextlib.closing(_Copy(target_dirfd)) as copy,
-        _opened(source_dirfd) as source_fd,
-        _opened(target_dirfd) as target_fd,
+        opened_directory(source_dirfd) as source_fd,
+        opened_directory(target_dirfd) as target_fd,
     ):
         before = os.fstat(source_fd)
         copy.run(source_fd, target_fd)
         if root_metadata:
-            _finish_open_file(source_fd, target_fd, before)
-
-
-def copy_metadata(source_fd: int, target_fd: int) -> None:
-    """Give one directory the owner, mode, times and xattrs of another. Both descriptors may be OPATH."""
-    with _opened(source_fd) as source, _opened(target_fd) as target:
-        _finish_open_file(source, target, os.fstat(source))
-
-
-@contextlib.contextmanager
-def _opened(dirfd: int) -> Iterator[int]:
-    fd = os.open(b".", DIRECTORY, dir_fd=dirfd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+            finish_open_file(source_fd, target_fd, before)
 
 
 @dataclass(slots=True)
@@ -163,7 +147,7 @@ class _Copy:
                 parent.target_fd = _parent_of(level.target_fd, parent.target_id)
             if level.unlocked:
                 os.fchmod(level.source_fd, stat.S_IMODE(level.before.st_mode))
-            _finish_open_file(level.source_fd, level.target_fd, level.before)
+            finish_open_file(level.source_fd, level.target_fd, level.before)
         self._levels.pop().close()
 
     def _copy_entries(self, level: _Level) -> None:
@@ -182,10 +166,10 @@ class _Copy:
             self._copy_file(level, name, found)
         elif stat.S_ISLNK(found.st_mode):
             os.symlink(os.readlink(name, dir_fd=level.source_fd), name, dir_fd=level.target_fd)
-            _finish_name(level, name, found)
+            finish_name(level.source_fd, level.target_fd, name, found)
         else:
             os.mknod(name, stat.S_IFMT(found.st_mode) | 0o600, found.st_rdev, dir_fd=level.target_fd)
-            _finish_name(level, name, found)
+            finish_name(level.source_fd, level.target_fd, name, found)
 
     def _link(self, level: _Level, name: bytes, found: os.stat_result) -> bool:
         """Make `name` a link to the file's first copy; False if this is its first name."""
@@ -212,7 +196,7 @@ class _Copy:
             target_fd = os.open(name, flags, 0o600, dir_fd=level.target_fd)
             try:
                 self._copy_content(source_fd, target_fd, found.st_size)
-                _finish_open_file(source_fd, target_fd, found)
+                finish_open_file(source_fd, target_fd, found)
             finally:
                 os.close(target_fd)
         finally:
@@ -322,66 +306,3 @@ def _open_file(dirfd: int, name: bytes, found: os.stat_result) -> int:
         os.close(fd)
         raise OSError(errno.ESTALE, "file was replaced while it was copied")
     return fd
-
-
-def _finish_open_file(source_fd: int, target_fd: int, found: os.stat_result) -> None:
-    """Metadata of a file or directory. The order matters: a chown drops set-id bits and capabilities."""
-    kept = _try_chown(target_fd, found)
-    _copy_xattrs(source_fd, target_fd)
-    os.fchmod(target_fd, _mode_for(found, kept))
-    os.utime(target_fd, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def _finish_name(level: _Level, name: bytes, found: os.stat_result) -> None:
-    """Metadata of a link or special file, which cannot be opened for it."""
-    target_fd = os.open(name, PATH, dir_fd=level.target_fd)
-    try:
-        kept = _try_chown(target_fd, found)
-        _copy_xattrs(b"%s/%s" % (PROC_FD % level.source_fd, name), PROC_FD % target_fd)
-        if not stat.S_ISLNK(found.st_mode):
-            os.chmod(PROC_FD % target_fd, _mode_for(found, kept))
-        os.utime(PROC_FD % target_fd, ns=(found.st_atime_ns, found.st_mtime_ns))
-    finally:
-        os.close(target_fd)
-
-
-def _try_chown(fd: int, found: os.stat_result) -> bool:
-    """Set the owner; without privilege it may stay the caller's, and the answer is False."""
-    now = os.fstat(fd)
-    if (now.st_uid, now.st_gid) == (found.st_uid, found.st_gid):
-        return True
-    try:
-        os.chown(PROC_FD % fd, found.st_uid, found.st_gid)
-    except PermissionError:
-        if os.geteuid() == 0:
-            raise
-        return False
-    return True
-
-
-def _mode_for(found: os.stat_result, owner_kept: bool) -> int:
-    mode = stat.S_IMODE(found.st_mode)
-    return mode if owner_kept or stat.S_ISDIR(found.st_mode) else mode & ~_SET_ID
-
-
-def _copy_xattrs(source: int | bytes, target: int | bytes) -> None:
-    """Copy all attributes. A path as source names an entry itself, be it a link; one as target is a `PROC_FD`."""
-    follow = isinstance(source, int)
-    try:
-        names = os.listxattr(source, follow_symlinks=follow)
-    except OSError as exc:
-        if exc.errno != errno.ENOTSUP:
-            raise
-        return
-    for name in names:
-        _set_xattr(target, name, os.getxattr(source, name, follow_symlinks=follow))
-
-
-def _set_xattr(target: int | bytes, name: str, value: bytes) -> None:
-    """Set one attribute; one that the target's file system, or an ordinary user, cannot have is left out."""
-    try:
-        os.setxattr(target, name, value)
-    except OSError as exc:
-        unprivileged = exc.errno == errno.EPERM and os.geteuid() != 0
-        if exc.errno != errno.ENOTSUP and not unprivileged:
-            raise

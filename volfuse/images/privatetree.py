@@ -28,7 +28,9 @@ from pathlib import Path
 
 from volfuse.core.wire import TmpfsOptions
 from volfuse.errors import Unavailable
-from volfuse.fs.copytree import copy_metadata, copy_tree, remove_tree
+from volfuse.fs.copytree import copy_tree
+from volfuse.fs.metadata import copy_metadata
+from volfuse.fs.removetree import remove_tree
 from volfuse.sys.mountapi import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, detached_mount
 
 __all__ = ["PrivateTrees"]

@@ -16,7 +16,8 @@ import pytest
 
 from tests.support import needs
 from tests.unit.images.support import NOBODY, as_nobody, directory_fd, tree
-from volfuse.fs.copytree import copy_metadata, copy_tree
+from volfuse.fs.copytree import copy_tree
+from volfuse.fs.metadata import copy_metadata
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 
