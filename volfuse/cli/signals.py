@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
@@ -26,7 +26,6 @@ __all__ = ["Signals", "resize", "signal_name", "start_unsignalled"]
 
 Handler = Callable[[int, FrameType | None], object] | int
 
-_ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _KEPT = frozenset(
     (
         signal.SIGKILL,
@@ -42,6 +41,9 @@ _KEPT = frozenset(
         signal.SIGILL,
     )
 )
+_HARMLESS = frozenset((signal.SIGCONT, signal.SIGTSTP, signal.SIGWINCH))
+"""They do not end a process (man 7 signal)."""
+
 _PATIENCE = 3
 """So many SIGINT or SIGTERM end the command though it passes them on."""
 
@@ -84,11 +86,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         if self._container is None:
-            for number in _ENDING:
-                self._catch(number, _end)
+            self._catch(_KEPT | _HARMLESS, self._end)
         else:
-            for number in sorted(signal.valid_signals() - _KEPT):
-                self._catch(number, self._note)
+            self._catch(_KEPT, self._note)
             self._start()
         return self
 
@@ -110,14 +110,21 @@ class Signals:
             path: of the container or exec, below which `/resize` is.
         """
         self._resize_path = path
-        self._catch(signal.SIGWINCH, self._note)
+        self._before.setdefault(signal.SIGWINCH, _known(signal.signal(signal.SIGWINCH, self._note)))
         self._start()
         if not resize(self._client, path, *window_size()):
             self._noted.put(_RETRY)
 
-    def _catch(self, number: int, handler: Callable[[int, FrameType | None], object]) -> None:
-        earlier = signal.signal(number, handler)
-        self._before.setdefault(number, signal.SIG_DFL if earlier is None else earlier)
+    def _catch(self, spared: Collection[int], handler: Callable[[int, FrameType | None], object]) -> None:
+        """Handle all signals but some, and but those that whoever started the command wants ignored (nohup)."""
+        for number in sorted(signal.valid_signals() - set(spared)):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = _known(signal.signal(number, handler))
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        for ending in self._before:  # one is enough; more must not disturb the clearing up
+            signal.signal(ending, signal.SIG_IGN)
+        raise Ended(number)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
@@ -187,7 +194,6 @@ def start_unsignalled(thread: threading.Thread) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
-    for ending in _ENDING:
-        signal.signal(ending, signal.SIG_IGN)  # one is enough; the rest must not disturb the clearing up
-    raise Ended(number)
+def _known(handler: Handler | None) -> Handler:
+    """Return a handler that can be set again; None stands for one that Python does not know."""
+    return signal.SIG_DFL if handler is None else handler

@@ -32,8 +32,7 @@ class ExitWait:
         condition: `next-exit`, `removed`, or empty for "not running".
         then: called, in a thread, when the answer is there.
 
-    Raises:
-        DaemonError: the daemon refused.
+    A refusal is kept for `status`: whatever is asked for next explains it better.
     """
 
     def __init__(self, client: Client, container: str, condition: str = "", then: Callable[[], None] | None = None):
@@ -41,15 +40,15 @@ class ExitWait:
         self._then = then or (lambda: None)
         self._answer: Json = None  # written by the thread, read after joining it
         self._fault: Exception | None = None  # likewise
+        self._thread = threading.Thread(target=self._listen, name="wait", daemon=True)
         try:
             self._reply = self._client.open(
                 "POST", f"/containers/{segment(container)}/wait", {"condition": condition or None}
             )
-        except BaseException:
-            self._client.close()
-            raise
-        self._thread = threading.Thread(target=self._listen, name="wait", daemon=True)
-        start_unsignalled(self._thread)
+        except CommandFailed as fault:
+            self._fault = fault
+        else:
+            start_unsignalled(self._thread)
 
     def status(self) -> int:
         """Wait for the end and return the exit status.
@@ -57,7 +56,8 @@ class ExitWait:
         Raises:
             CommandFailed: the daemon could not tell.
         """
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         if self._fault is not None:
             raise CommandFailed(f"error waiting for container: {self._fault}", NOT_KNOWN) from self._fault
         if self._answer.get("Error"):
@@ -70,9 +70,10 @@ class ExitWait:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.cut()
-        self._thread.join()
-        self._reply.close()
+        if self._thread.ident is not None:
+            self._client.cut()
+            self._thread.join()
+            self._reply.close()
         self._client.close()
 
     def _listen(self) -> None:

@@ -1,14 +1,19 @@
-"""A daemon made of canned replies, on a unix socket: both `volfuse` and `docker` can talk to it."""
+"""A daemon made of canned replies, on a unix socket: both `volfuse` and `docker` can talk to it.
+
+A reply can also be a script that takes the connection over, as attach and exec do.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import re
+import socket
 import socketserver
+import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -16,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-__all__ = ["FakeDaemon", "Reply", "Request", "error", "serve"]
+__all__ = ["FakeDaemon", "Hijack", "Reply", "Request", "Wire", "error", "serve"]
 
 _HEADERS = {"Api-Version": "1.51", "Ostype": "linux", "Docker-Experimental": "false", "Server": "Docker/28.5.2 (linux)"}
 
@@ -44,10 +49,48 @@ class Reply:
     body: Any = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    chunks: list[bytes] | None = None
+    chunks: Iterable[bytes] | None = None
 
 
-Answer = Reply | Callable[[Request], Reply]
+class Wire:
+    """The daemon's end of a connection that was taken over."""
+
+    def __init__(self, incoming: io.BufferedIOBase, connection: socket.socket, request: Request) -> None:
+        self._incoming = incoming
+        self._connection = connection
+        self._unwanted = [
+            number
+            for number, name in ((1, "stdout"), (2, "stderr"))
+            if request.path.endswith("/attach") and name not in request.query
+        ]
+
+    def read(self, count: int = 1 << 16) -> bytes:
+        """Wait for input; empty when the client has ended its side."""
+        return self._incoming.read1(count)
+
+    def read_all(self) -> bytes:
+        """Return the input up to its end."""
+        return self._incoming.read()
+
+    def send(self, data: bytes) -> None:
+        """Send raw bytes."""
+        self._connection.sendall(data)
+
+    def frame(self, stream: int, data: bytes) -> None:
+        """Send one frame of a multiplexed stream, if the client wants that stream."""
+        if stream in self._unwanted:
+            return
+        self.send(struct.pack(">BxxxL", stream, len(data)) + data)
+
+
+@dataclass(frozen=True)
+class Hijack:
+    """Answer 101 and let a script have the connection; it is closed when the script returns."""
+
+    script: Callable[[Wire], None]
+
+
+Answer = Reply | Hijack | Callable[[Request], "Reply | Hijack"]
 
 
 def error(status: int, message: str) -> Reply:
@@ -65,7 +108,7 @@ class FakeDaemon:
     swallow: Callable[[Any], None] | None = None
     """Reads bodies instead of keeping them."""
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Reply | Hijack:
         """Record the request and find its reply."""
         self.requests.append(request)
         answer = self.routes.get(f"{request.method} {request.path}")
@@ -103,7 +146,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/_ping":
             self._send(Reply(b"OK"))
             return
-        self._send(self.server.fake.answer(request))
+        reply = self.server.fake.answer(request)
+        if isinstance(reply, Hijack):
+            self._hijacked(reply, request)
+        else:
+            self._send(reply)
 
     do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = _serve  # noqa: N815 the names that http.server asks for
 
@@ -145,6 +192,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _hijacked(self, reply: Hijack, request: Request) -> None:
+        self.close_connection = True
+        if self.headers.get("Upgrade") != "tcp":
+            self._send(error(400, "no upgrade"))
+            return
+        self.wfile.write(
+            b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n"
+            b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        )
+        reply.script(Wire(self.rfile, self.connection, request))  # type: ignore[arg-type]
 
 
 @contextmanager
