@@ -17,6 +17,7 @@ from pathlib import Path
 from volfuse.errors import Unavailable
 from volfuse.images.privatetree import PrivateTrees
 from volfuse.sys.openat2 import RESOLVE_IN_ROOT, openat2
+from volfuse.sys.owned import owned
 from volfuse.sys.reflink import clone_file
 
 __all__ = ["Condition", "Finding", "examine"]
@@ -186,13 +187,11 @@ def _reflinks(trial: str) -> Finding:
 
 
 def _openat2() -> Finding:
-    directory = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.close(openat2(directory, b".", os.O_PATH, resolve=RESOLVE_IN_ROOT))
+        with owned(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as directory:
+            os.close(openat2(directory, b".", os.O_PATH, resolve=RESOLVE_IN_ROOT))
     except (Unavailable, OSError) as exc:
         return Finding("openat2", Condition.DEGRADED, f"{exc}: paths are walked one name at a time", "use Linux 5.6")
-    finally:
-        os.close(directory)
     return Finding("openat2", Condition.OK, "paths are resolved by the kernel")
 
 

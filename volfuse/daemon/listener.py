@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from volfuse.errors import Conflict
+from volfuse.sys.owned import owned
 
 __all__ = ["listen"]
 
@@ -30,8 +31,7 @@ def listen(path: str) -> Iterator[socket.socket]:
     """
     directory, name = os.path.split(path)
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with owned(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as directory_fd:
         _check_free(directory_fd, name, path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             _bind(listener, directory, directory_fd, name)
@@ -40,8 +40,6 @@ def listen(path: str) -> Iterator[socket.socket]:
                 yield listener
             finally:
                 _unlink_own(directory_fd, name, own)
-    finally:
-        os.close(directory_fd)
 
 
 def _check_free(directory_fd: int, name: str, path: str) -> None:
@@ -57,15 +55,14 @@ def _check_free(directory_fd: int, name: str, path: str) -> None:
 
 
 def _bind(listener: socket.socket, directory: str, directory_fd: int, name: str) -> None:
-    with tempfile.TemporaryDirectory(prefix=".volfuse-", dir=directory) as private:
-        private_fd = os.open(private, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            listener.bind(f"/proc/self/fd/{private_fd}/{_NAME}")
-            os.chmod(f"/proc/self/fd/{private_fd}/{_NAME}", 0o600)
-            listener.listen(_BACKLOG)
-            os.rename(_NAME, name, src_dir_fd=private_fd, dst_dir_fd=directory_fd)
-        finally:
-            os.close(private_fd)
+    with (
+        tempfile.TemporaryDirectory(prefix=".volfuse-", dir=directory) as private,
+        owned(os.open(private, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as private_fd,
+    ):
+        listener.bind(f"/proc/self/fd/{private_fd}/{_NAME}")
+        os.chmod(f"/proc/self/fd/{private_fd}/{_NAME}", 0o600)
+        listener.listen(_BACKLOG)
+        os.rename(_NAME, name, src_dir_fd=private_fd, dst_dir_fd=directory_fd)
 
 
 def _unlink_own(directory_fd: int, name: str, own: os.stat_result) -> None:

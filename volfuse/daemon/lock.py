@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from volfuse.errors import Unavailable
+from volfuse.sys.owned import owned
 
 __all__ = ["RootInUse", "lock_root"]
 
@@ -27,8 +28,7 @@ def lock_root(root: Path) -> Iterator[None]:
     Raises:
         RootInUse: another daemon does; the text says its process id.
     """
-    fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    with owned(os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as fd:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
@@ -37,5 +37,3 @@ def lock_root(root: Path) -> Iterator[None]:
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         yield
-    finally:
-        os.close(fd)

@@ -26,6 +26,7 @@ from volfuse.errors import InvalidSpec, NotFound, Unavailable
 from volfuse.fs import paths as places
 from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
+from volfuse.sys.owned import owned
 
 __all__ = ["Archive", "PathStat"]
 
@@ -164,7 +165,5 @@ def _text_of(view: View, path: bytes) -> str:
         fd = places.open_file(view.locate(follow_all(view, path)), os.O_RDONLY).fd
     except OSError:
         return ""
-    try:
+    with owned(fd):
         return os.fsdecode(os.read(fd, _USER_FILE_BYTES))
-    finally:
-        os.close(fd)

@@ -29,6 +29,7 @@ from volfuse.fs import paths as places
 from volfuse.fs.descriptors import Caller, Parent
 from volfuse.fs.removetree import remove_tree
 from volfuse.fs.view import View
+from volfuse.sys.owned import owned
 
 __all__ = ["Extraction"]
 
@@ -182,11 +183,8 @@ class Extraction:
         return join(follow_all(self.view, join(self.root, head)), last)
 
     def _write(self, member: Member, path: bytes) -> None:
-        handle = places.create(self.view.locate_entry(path), _NEW_FILE, 0o600, _ROOT)
-        try:
-            write_content(member, handle.fd)
-        finally:
-            os.close(handle.fd)
+        with owned(places.create(self.view.locate_entry(path), _NEW_FILE, 0o600, _ROOT).fd) as fd:
+            write_content(member, fd)
 
     def _set_owner_and_xattrs(self, member: Member, path: bytes) -> None:
         """Set what a later change of the mode builds on: a chown drops set-id bits and capabilities."""

@@ -21,6 +21,7 @@ from volfuse.engine.ports import Move, MoveKind, Store, Transaction
 from volfuse.errors import Conflict
 from volfuse.fs.metadata import copy_metadata
 from volfuse.fs.removetree import remove_tree
+from volfuse.sys.owned import owned
 
 __all__ = ["Change", "StateRoot"]
 
@@ -157,13 +158,11 @@ class StateRoot:
 
     @staticmethod
     def _remove(path: Path) -> None:
-        parent = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            remove_tree(parent, os.fsencode(path.name))
-        except OSError:
-            _log.exception("cannot delete %s; the next start tries again", path)
-        finally:
-            os.close(parent)
+        with owned(os.open(path.parent, os.O_PATH | os.O_DIRECTORY)) as parent:
+            try:
+                remove_tree(parent, os.fsencode(path.name))
+            except OSError:
+                _log.exception("cannot delete %s; the next start tries again", path)
 
 
 def _merge(source: Path, target: Path) -> None:
@@ -173,17 +172,13 @@ def _merge(source: Path, target: Path) -> None:
     """
     if not source.exists():
         return
-    source_fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        target_fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            present = set(os.listdir(target_fd))
-            for name in os.listdir(source_fd):
-                if name not in present:
-                    os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
-            copy_metadata(source_fd, target_fd)
-        finally:
-            os.close(target_fd)
-    finally:
-        os.close(source_fd)
+    with (
+        owned(os.open(source, os.O_RDONLY | os.O_DIRECTORY)) as source_fd,
+        owned(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)) as target_fd,
+    ):
+        present = set(os.listdir(target_fd))
+        for name in os.listdir(source_fd):
+            if name not in present:
+                os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+        copy_metadata(source_fd, target_fd)
     shutil.rmtree(source)

@@ -17,6 +17,7 @@ from volfuse.archives.reader import XATTR_HEADER
 from volfuse.engine.viewpath import join
 from volfuse.fs import paths as places
 from volfuse.fs.view import View
+from volfuse.sys.owned import owned
 
 __all__ = ["is_portable", "tar_of"]
 
@@ -101,16 +102,13 @@ def _header(view: View, path: bytes, name: bytes, status: os.stat_result) -> tar
 
 def _file(view: View, path: bytes, info: tarfile.TarInfo) -> Iterator[bytes]:
     """Yield header and content; a file that shrinks meanwhile is filled up with zeros, as GNU tar does."""
-    fd = places.open_file(view.locate(path), os.O_RDONLY).fd
-    try:
+    with owned(places.open_file(view.locate(path), os.O_RDONLY).fd) as fd:
         info.size = left = os.fstat(fd).st_size
         yield _encoded(info)
         while left:
             chunk = os.read(fd, min(left, _CHUNK_BYTES)) or bytes(min(left, _CHUNK_BYTES))
             left -= len(chunk)
             yield chunk
-    finally:
-        os.close(fd)
     if info.size % tarfile.BLOCKSIZE:
         yield bytes(-info.size % tarfile.BLOCKSIZE)
 

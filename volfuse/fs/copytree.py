@@ -19,8 +19,9 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from volfuse.fs.metadata import finish_name, finish_open_file, opened_directory
+from volfuse.fs.metadata import finish_name, finish_open_file
 from volfuse.fs.unlocked import DIRECTORY, PATH, chmod_at, denied
+from volfuse.sys.owned import owned
 from volfuse.sys.reflink import clone_file
 
 __all__ = ["copy_tree"]
@@ -28,6 +29,7 @@ __all__ = ["copy_tree"]
 _OPEN_LEVELS = 32
 _COPY_CHUNK_BYTES = 1 << 30
 _READ_CHUNK_BYTES = 1 << 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_COPY_RANGE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF})
 
 
@@ -47,8 +49,8 @@ def copy_tree(source_dirfd: int, target_dirfd: int, *, root_metadata: bool = Tru
     """
     with (
         contextlib.closing(_Copy(target_dirfd)) as copy,
-        opened_directory(source_dirfd) as source_fd,
-        opened_directory(target_dirfd) as target_fd,
+        owned(os.open(b".", DIRECTORY, dir_fd=source_dirfd)) as source_fd,
+        owned(os.open(b".", DIRECTORY, dir_fd=target_dirfd)) as target_fd,
     ):
         before = os.fstat(source_fd)
         copy.run(source_fd, target_fd)
@@ -179,28 +181,20 @@ class _Copy:
             here = (*(above.name for above in self._levels[1:]), name)
             self._linked[key] = _Linked(here, found.st_nlink - 1)
             return False
-        directory_fd = _walk(self._target_root_fd, first.path[:-1])
-        try:
+        with owned(_walk(self._target_root_fd, first.path[:-1])) as directory_fd:
             os.link(first.path[-1], name, src_dir_fd=directory_fd, dst_dir_fd=level.target_fd, follow_symlinks=False)
-        finally:
-            os.close(directory_fd)
         first.left -= 1
         if first.left == 0:
             del self._linked[key]
         return True
 
     def _copy_file(self, level: _Level, name: bytes, found: os.stat_result) -> None:
-        source_fd = _open_file(level.source_fd, name, found)
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            target_fd = os.open(name, flags, 0o600, dir_fd=level.target_fd)
-            try:
-                self._copy_content(source_fd, target_fd, found.st_size)
-                finish_open_file(source_fd, target_fd, found)
-            finally:
-                os.close(target_fd)
-        finally:
-            os.close(source_fd)
+        with (
+            owned(_open_file(level.source_fd, name, found)) as source_fd,
+            owned(os.open(name, _NEW_FILE, 0o600, dir_fd=level.target_fd)) as target_fd,
+        ):
+            self._copy_content(source_fd, target_fd, found.st_size)
+            finish_open_file(source_fd, target_fd, found)
 
     def _copy_content(self, source_fd: int, target_fd: int, size: int) -> None:
         if size == 0:
@@ -259,11 +253,8 @@ def _walk(root_fd: int, components: tuple[bytes, ...]) -> int:
     """Open a directory below `root_fd`, one name at a time: there may be more of them than PATH_MAX allows."""
     fd = os.open(b".", DIRECTORY, dir_fd=root_fd)
     for component in components:
-        try:
-            below = os.open(component, PATH | os.O_DIRECTORY, dir_fd=fd)
-        finally:
-            os.close(fd)
-        fd = below
+        with owned(fd):
+            fd = os.open(component, PATH | os.O_DIRECTORY, dir_fd=fd)
     return fd
 
 

@@ -6,33 +6,26 @@ with it, are not kept (as `cp -a` does). With privilege every failure is an erro
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
 
-from volfuse.fs.unlocked import DIRECTORY, PATH, PROC_FD
+from volfuse.fs.descriptors import self_path
+from volfuse.fs.unlocked import DIRECTORY, PATH
+from volfuse.sys.owned import owned
 
-__all__ = ["copy_metadata", "finish_name", "finish_open_file", "opened_directory", "set_xattr"]
+__all__ = ["copy_metadata", "finish_name", "finish_open_file", "set_xattr"]
 
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 
 
 def copy_metadata(source_fd: int, target_fd: int) -> None:
     """Give one directory the owner, mode, times and xattrs of another. Both descriptors may be OPATH."""
-    with opened_directory(source_fd) as source, opened_directory(target_fd) as target:
+    with (
+        owned(os.open(b".", DIRECTORY, dir_fd=source_fd)) as source,
+        owned(os.open(b".", DIRECTORY, dir_fd=target_fd)) as target,
+    ):
         finish_open_file(source, target, os.fstat(source))
-
-
-@contextlib.contextmanager
-def opened_directory(dirfd: int) -> Iterator[int]:
-    """Open for reading, for the time of a block, what an O_PATH descriptor refers to."""
-    fd = os.open(b".", DIRECTORY, dir_fd=dirfd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def finish_open_file(source_fd: int, target_fd: int, found: os.stat_result) -> None:
@@ -45,15 +38,13 @@ def finish_open_file(source_fd: int, target_fd: int, found: os.stat_result) -> N
 
 def finish_name(source_dirfd: int, target_dirfd: int, name: bytes, found: os.stat_result) -> None:
     """Copy what a link or special file has, which cannot be opened for it; it has the same name on both sides."""
-    target_fd = os.open(name, PATH, dir_fd=target_dirfd)
-    try:
+    with owned(os.open(name, PATH, dir_fd=target_dirfd)) as target_fd:
+        target = self_path(target_fd)
         kept = _try_chown(target_fd, found)
-        _copy_xattrs(b"%s/%s" % (PROC_FD % source_dirfd, name), PROC_FD % target_fd)
+        _copy_xattrs(b"%s/%s" % (self_path(source_dirfd), name), target)
         if not stat.S_ISLNK(found.st_mode):
-            os.chmod(PROC_FD % target_fd, _mode_for(found, kept))
-        os.utime(PROC_FD % target_fd, ns=(found.st_atime_ns, found.st_mtime_ns))
-    finally:
-        os.close(target_fd)
+            os.chmod(target, _mode_for(found, kept))
+        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _try_chown(fd: int, found: os.stat_result) -> bool:
@@ -62,7 +53,7 @@ def _try_chown(fd: int, found: os.stat_result) -> bool:
     if (now.st_uid, now.st_gid) == (found.st_uid, found.st_gid):
         return True
     try:
-        os.chown(PROC_FD % fd, found.st_uid, found.st_gid)
+        os.chown(self_path(fd), found.st_uid, found.st_gid)
     except PermissionError:
         if os.geteuid() == 0:
             raise
@@ -76,7 +67,7 @@ def _mode_for(found: os.stat_result, owner_kept: bool) -> int:
 
 
 def _copy_xattrs(source: int | bytes, target: int | bytes) -> None:
-    """Copy all attributes. A path as source names an entry itself, be it a link; one as target is a `PROC_FD`."""
+    """Copy all attributes. A path as source names an entry itself, be it a link; one as target is a `self_path`."""
     follow = isinstance(source, int)
     try:
         names = os.listxattr(source, follow_symlinks=follow)

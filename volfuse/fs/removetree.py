@@ -8,6 +8,7 @@ import secrets
 import stat
 
 from volfuse.fs.unlocked import DIRECTORY, chmod_at, denied
+from volfuse.sys.owned import owned
 
 __all__ = ["remove_tree"]
 
@@ -69,11 +70,8 @@ class _Removal:
                     self._move_to_top(directory_fd, name)
 
     def _remove_directory(self, directory_fd: int, name: bytes, depth: int) -> None:
-        fd = _open_to_empty(directory_fd, name)
-        try:
+        with owned(_open_to_empty(directory_fd, name)) as fd:
             self._empty(fd, depth + 1)
-        finally:
-            os.close(fd)
         os.rmdir(name, dir_fd=directory_fd)
 
     def _move_to_top(self, directory_fd: int, name: bytes) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import stat
 
-__all__ = ["DIRECTORY", "PATH", "PROC_FD", "chmod_at", "denied"]
+from volfuse.fs.descriptors import self_path
+from volfuse.sys.owned import owned
+
+__all__ = ["DIRECTORY", "PATH", "chmod_at", "denied"]
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-PROC_FD = b"/proc/self/fd/%d"
-"""Reaches what an O_PATH descriptor refers to, be it a symbolic link: the last step is not followed further."""
 
 
 def denied(found: os.stat_result, wanted: int) -> bool:
@@ -25,8 +26,5 @@ def denied(found: os.stat_result, wanted: int) -> bool:
 
 def chmod_at(dirfd: int, name: bytes, mode: int) -> None:
     """Change the mode of a name without following it if it is a link by now."""
-    fd = os.open(name, PATH, dir_fd=dirfd)
-    try:
-        os.chmod(PROC_FD % fd, stat.S_IMODE(mode))
-    finally:
-        os.close(fd)
+    with owned(os.open(name, PATH, dir_fd=dirfd)) as fd:
+        os.chmod(self_path(fd), stat.S_IMODE(mode))

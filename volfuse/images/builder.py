@@ -24,6 +24,7 @@ from volfuse.images.layers import TreeUnpacker
 from volfuse.images.manifests import ArchivedImage, Platform, read_images
 from volfuse.images.spool import Spool
 from volfuse.images.streams import DEFAULT_LIMITS, Limits, TarBytes, counted
+from volfuse.sys.owned import owned
 
 __all__ = ["ArchiveImageBuilder"]
 
@@ -106,14 +107,11 @@ class ArchiveImageBuilder:
         rootfs = Path(tempfile.mkdtemp(prefix="image-", dir=staging)) / "rootfs"
         rootfs.mkdir()
         rootfs.chmod(0o755)
-        root_fd = os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with owned(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root_fd:
             unpacker = TreeUnpacker(root_fd, self._limits)
             diff_ids = []
             for open_layer in layers:
                 with open_layer() as layer:
                     diff_ids.append(unpacker.unpack(TarBytes(layer, self._limits)))
             unpacker.finish()
-        finally:
-            os.close(root_fd)
         return rootfs, unpacker.size, diff_ids

@@ -21,11 +21,14 @@ from typing import Final
 from volfuse.archives.members import Kind, write_content
 from volfuse.core.links import follow_links
 from volfuse.errors import InvalidSpec
+from volfuse.fs.descriptors import self_path
+from volfuse.fs.metadata import set_xattr
 from volfuse.fs.removetree import remove_tree
-from volfuse.fs.unlocked import PATH, PROC_FD
+from volfuse.fs.unlocked import PATH
 from volfuse.images.archive import Entry, Metadata, read_entries, shown, split_name
 from volfuse.images.streams import DEFAULT_LIMITS, Limits, TarBytes
 from volfuse.sys.openat2 import openat2
+from volfuse.sys.owned import owned
 
 __all__ = ["TreeUnpacker"]
 
@@ -86,13 +89,12 @@ class TreeUnpacker:
                 fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):  # replaced by a higher layer
                 continue
+            metadata = self._directories[path]
             try:
-                metadata = self._directories[path]
-                self._set_metadata(fd, metadata, metadata.mode)
+                with owned(fd):
+                    self._set_metadata(fd, metadata, metadata.mode)
             except OSError as exc:
                 raise _blamed(exc, b"/".join(path)) from exc
-            finally:
-                os.close(fd)
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
@@ -154,26 +156,20 @@ class TreeUnpacker:
         return False
 
     def _make_file(self, parent_fd: int, name: bytes, entry: Entry) -> None:
-        fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent_fd)
-        try:
+        with owned(os.open(name, _NEW_FILE, 0o600, dir_fd=parent_fd)) as fd:
             write_content(entry.member, fd)
             self._set_metadata(fd, entry.metadata, self._file_mode(entry.metadata))
-        finally:
-            os.close(fd)
 
     def _make_link(self, parent_fd: int, name: bytes, entry: Entry) -> None:
         target = split_name(entry.member.link)
         if not target:
             raise InvalidSpec(f"invalid archive: entry {entry.name} is a hard link to nothing")
         try:
-            target_fd = self._open(self._resolve(target[:-1]), _PATH_DIRECTORY)
-            try:
+            with owned(self._open(self._resolve(target[:-1]), _PATH_DIRECTORY)) as target_fd:
                 found = os.stat(target[-1], dir_fd=target_fd, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode):
                     raise InvalidSpec(f"invalid archive: entry {entry.name} is a hard link to a directory")
                 os.link(target[-1], name, src_dir_fd=target_fd, dst_dir_fd=parent_fd, follow_symlinks=False)
-            finally:
-                os.close(target_fd)
         except FileNotFoundError as exc:
             raise InvalidSpec(
                 f"invalid archive: entry {entry.name} is a hard link to {shown(entry.member.link)}, which is not there"
@@ -189,7 +185,8 @@ class TreeUnpacker:
         """Set all of a file's metadata. A chown drops set-id bits and capabilities, so it comes first."""
         if self._privileged:
             os.chown(target, metadata.uid, metadata.gid)
-        self._set_xattrs(target, metadata.xattrs)
+        for attribute, value in metadata.xattrs.items():
+            set_xattr(target, attribute, value)
         if mode is not None:
             os.chmod(target, mode)
         os.utime(target, ns=(metadata.mtime_ns, metadata.mtime_ns))
@@ -197,21 +194,8 @@ class TreeUnpacker:
     def _set_by_path(self, parent_fd: int, name: bytes, entry: Entry) -> None:
         """Set the metadata of a link or a FIFO, which cannot be opened for it."""
         mode = None if entry.kind is Kind.SYMLINK else self._file_mode(entry.metadata)
-        fd = os.open(name, PATH, dir_fd=parent_fd)
-        try:
-            self._set_metadata(PROC_FD % fd, entry.metadata, mode)
-        finally:
-            os.close(fd)
-
-    def _set_xattrs(self, target: int | bytes, xattrs: dict[str, bytes]) -> None:
-        """Set attributes, but those that the file system, or an ordinary user, cannot have."""
-        for attribute, value in xattrs.items():
-            try:
-                os.setxattr(target, attribute, value)
-            except OSError as exc:
-                refused = exc.errno == errno.EPERM and not self._privileged
-                if exc.errno != errno.ENOTSUP and not refused:
-                    raise
+        with owned(os.open(name, PATH, dir_fd=parent_fd)) as fd:
+            self._set_metadata(self_path(fd), entry.metadata, mode)
 
     # Whiteouts
 
@@ -230,10 +214,8 @@ class TreeUnpacker:
             parent_fd = self._open(above, _PATH_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             return
-        try:
+        with owned(parent_fd):
             self._remove(parent_fd, hidden)
-        finally:
-            os.close(parent_fd)
 
     def _hide_below(self, top: _Path) -> None:
         """Remove what lower layers have below a directory, and keep what this layer has."""
@@ -244,15 +226,13 @@ class TreeUnpacker:
                 fd = self._open(directory, os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            try:
+            with owned(fd):
                 for entry_name in os.listdir(fd):
                     path = (*directory, os.fsencode(entry_name))
                     if path in self._made:
                         pending.append(path)
                     else:
                         self._remove(fd, path)
-            finally:
-                os.close(fd)
 
     def _remove(self, parent_fd: int, path: _Path) -> None:
         remove_tree(parent_fd, path[-1])
@@ -295,11 +275,8 @@ class TreeUnpacker:
             pass
         fd = self._open((), _PATH_DIRECTORY)
         for name in path:
-            try:
-                below = _open_or_make_one(fd, name)
-            finally:
-                os.close(fd)
-            fd = below
+            with owned(fd):
+                fd = _open_or_make_one(fd, name)
         return fd
 
     def _resolve(self, path: _Path) -> _Path:
@@ -321,15 +298,14 @@ class TreeUnpacker:
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            target = os.readlink(path[-1], dir_fd=fd)
+            with owned(fd):
+                target = os.readlink(path[-1], dir_fd=fd)
         except FileNotFoundError:
             return None
         except OSError as exc:
             if exc.errno != errno.EINVAL:  # EINVAL: there, but no link
                 raise
             return None
-        finally:
-            os.close(fd)
         if _leads_out(path, target):
             raise InvalidSpec(f"invalid archive: the link {shown(b'/'.join(path))} on the way leads out of the image")
         return target
@@ -343,7 +319,7 @@ def _open_or_make_one(dirfd: int, name: bytes) -> int:
     except FileNotFoundError:
         os.mkdir(name, dir_fd=dirfd)
     fd = os.open(name, flags, dir_fd=dirfd)
-    os.chmod(PROC_FD % fd, 0o755)
+    os.chmod(self_path(fd), 0o755)
     return fd
 
 

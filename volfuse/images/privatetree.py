@@ -23,15 +23,17 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from volfuse.core.wire import TmpfsOptions
 from volfuse.errors import Unavailable
 from volfuse.fs.copytree import copy_tree
+from volfuse.fs.descriptors import self_path
 from volfuse.fs.metadata import copy_metadata
 from volfuse.fs.removetree import remove_tree
 from volfuse.sys.mountapi import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, detached_mount
+from volfuse.sys.owned import owned
 
 __all__ = ["PrivateTrees"]
 
@@ -132,7 +134,7 @@ def _mount_overlay(container_fd: int, image_fd: int) -> int:
         if exc.errno not in (errno.EBUSY, errno.ESTALE):
             raise
         fd = _overlay(container_fd, image_fd, b"off")
-        container = os.fsdecode(os.readlink(b"/proc/self/fd/%d" % container_fd))
+        container = os.fsdecode(os.readlink(self_path(container_fd)))
         _log.warning("private tree of %s is mounted without index: %s", container, exc.strerror)
         return fd
 
@@ -143,9 +145,9 @@ def _overlay(container_fd: int, image_fd: int, index: bytes) -> int:
         return detached_mount(
             b"overlay",
             {
-                b"lowerdir": b"/proc/self/fd/%d" % image_fd,
-                b"upperdir": b"/proc/self/fd/%d" % upper_fd,
-                b"workdir": b"/proc/self/fd/%d" % work_fd,
+                b"lowerdir": self_path(image_fd),
+                b"upperdir": self_path(upper_fd),
+                b"workdir": self_path(work_fd),
                 b"index": index,
                 b"redirect_dir": b"off",
                 b"metacopy": b"off",
@@ -163,10 +165,8 @@ def _try_overlay(root: Path) -> str:
         (trial / "lower" / "file").write_bytes(b"lower")
         with _opened(trial) as trial_fd, _opened_at(trial_fd, b"lower") as lower_fd:
             mount_fd = _overlay(trial_fd, lower_fd, b"on")
-        try:
+        with owned(mount_fd):
             _use(mount_fd)
-        finally:
-            os.close(mount_fd)
     except OSError as exc:
         return f"the kernel refuses overlay mounts here: {exc.strerror}"
     finally:
@@ -183,26 +183,14 @@ def _use(mount_fd: int) -> None:
     os.unlink(b"file", dir_fd=mount_fd)
 
 
-@contextlib.contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    fd = os.open(directory, _DIRECTORY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def _opened(directory: Path) -> AbstractContextManager[int]:
+    return owned(os.open(directory, _DIRECTORY))
 
 
-@contextlib.contextmanager
-def _opened_at(dirfd: int, name: bytes) -> Iterator[int]:
-    fd = os.open(name, _DIRECTORY, dir_fd=dirfd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def _opened_at(dirfd: int, name: bytes) -> AbstractContextManager[int]:
+    return owned(os.open(name, _DIRECTORY, dir_fd=dirfd))
 
 
-@contextlib.contextmanager
-def _made(dirfd: int, name: bytes) -> Iterator[int]:
+def _made(dirfd: int, name: bytes) -> AbstractContextManager[int]:
     os.mkdir(name, 0o700, dir_fd=dirfd)
-    with _opened_at(dirfd, name) as fd:
-        yield fd
+    return _opened_at(dirfd, name)
