@@ -19,7 +19,6 @@ import stat
 from typing import Final
 
 from volfuse.archives.members import Kind, write_content
-from volfuse.core.links import follow_links
 from volfuse.errors import InvalidSpec
 from volfuse.fs.descriptors import self_path
 from volfuse.fs.metadata import set_xattr
@@ -27,7 +26,7 @@ from volfuse.fs.removetree import remove_tree
 from volfuse.fs.unlocked import PATH
 from volfuse.images.archive import Entry, Metadata, read_entries, shown, split_name
 from volfuse.images.streams import DEFAULT_LIMITS, Limits, TarBytes
-from volfuse.sys.openat2 import openat2
+from volfuse.images.treepaths import PATH_DIRECTORY, TreePath, TreePaths
 from volfuse.sys.owned import owned
 
 __all__ = ["TreeUnpacker"]
@@ -35,14 +34,11 @@ __all__ = ["TreeUnpacker"]
 _WHITEOUT: Final = b".wh."
 _OPAQUE: Final = b".wh..wh..opq"
 _AUFS: Final = b".wh..wh."
-_PATH_DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OF_THE_ENTRY = frozenset(
     {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EXDEV, errno.EINVAL, errno.EMLINK, errno.E2BIG, errno.ERANGE}
 )
 """Errors that only the entry can be blamed for; others (ENOSPC, EIO) are the system's."""
-
-_Path = tuple[bytes, ...]
 
 
 class TreeUnpacker:
@@ -55,15 +51,15 @@ class TreeUnpacker:
     def __init__(self, root_fd: int, limits: Limits = DEFAULT_LIMITS) -> None:
         """Take the directory to fill; the descriptor stays the caller's."""
         self.size = 0
-        self._root_fd = root_fd
+        self._paths = TreePaths(root_fd)
         self._limits = limits
         self._entries = 0
         self._privileged = os.geteuid() == 0
-        self._directories: dict[_Path, Metadata] = {}
+        self._directories: dict[TreePath, Metadata] = {}
         self._lower = False  # whether something may be there that this layer did not make
-        self._made: set[_Path] = set()  # what this layer has, with the directories above; kept if there is a lower one
-        self._parent: tuple[_Path, _Path, int] | None = None  # as named, as resolved, descriptor
-        self._parent_stale = False  # something was removed: the name may mean another directory now
+        self._made: set[TreePath] = (
+            set()
+        )  # what this layer has, with the directories above; kept if there is a lower one
 
     def unpack(self, layer: TarBytes) -> str:
         """Unpack one layer and return its diff id.
@@ -78,7 +74,7 @@ class TreeUnpacker:
                 self._apply(entry)
             return layer.finish()
         finally:
-            self._forget_parent()
+            self._paths.close_parent()
             self._made.clear()
             self._lower = True
 
@@ -86,7 +82,7 @@ class TreeUnpacker:
         """Give the directories their metadata, those below first. Call it once, after the last layer."""
         for path in sorted(self._directories, reverse=True):
             try:
-                fd = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+                fd = self._paths.open(path, os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):  # replaced by a higher layer
                 continue
             metadata = self._directories[path]
@@ -122,7 +118,7 @@ class TreeUnpacker:
     # Making entries
 
     def _make(self, entry: Entry) -> None:
-        above, parent_fd = self._open_parent(entry.path[:-1])
+        above, parent_fd = self._paths.open_parent(entry.path[:-1])
         path, name = (*above, entry.path[-1]), entry.path[-1]
         if not self._clear(parent_fd, path, entry):
             match entry.kind:
@@ -142,7 +138,7 @@ class TreeUnpacker:
             self._directories[path] = entry.metadata
         self._note(path)
 
-    def _clear(self, parent_fd: int, path: _Path, entry: Entry) -> bool:
+    def _clear(self, parent_fd: int, path: TreePath, entry: Entry) -> bool:
         """Take away what is in the entry's place; True if it is a directory that the entry means too."""
         try:
             found = os.stat(path[-1], dir_fd=parent_fd, follow_symlinks=False)
@@ -165,7 +161,7 @@ class TreeUnpacker:
         if not target:
             raise InvalidSpec(f"invalid archive: entry {entry.name} is a hard link to nothing")
         try:
-            with owned(self._open(self._resolve(target[:-1]), _PATH_DIRECTORY)) as target_fd:
+            with owned(self._paths.open(self._paths.resolve(target[:-1]), PATH_DIRECTORY)) as target_fd:
                 found = os.stat(target[-1], dir_fd=target_fd, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode):
                     raise InvalidSpec(f"invalid archive: entry {entry.name} is a hard link to a directory")
@@ -205,25 +201,25 @@ class TreeUnpacker:
             raise InvalidSpec(f"invalid archive: entry {entry.name} is no whiteout")
         if not self._lower:
             return
-        above = self._resolve(entry.path[:-1])
+        above = self._paths.resolve(entry.path[:-1])
         hidden = above if entry.path[-1] == _OPAQUE else (*above, name)
         if hidden in self._made or hidden == above:
             self._hide_below(hidden)
             return
         try:
-            parent_fd = self._open(above, _PATH_DIRECTORY)
+            parent_fd = self._paths.open(above, PATH_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             return
         with owned(parent_fd):
             self._remove(parent_fd, hidden)
 
-    def _hide_below(self, top: _Path) -> None:
+    def _hide_below(self, top: TreePath) -> None:
         """Remove what lower layers have below a directory, and keep what this layer has."""
         pending = [top]
         while pending:
             directory = pending.pop()
             try:
-                fd = self._open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                fd = self._paths.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             with owned(fd):
@@ -234,106 +230,18 @@ class TreeUnpacker:
                     else:
                         self._remove(fd, path)
 
-    def _remove(self, parent_fd: int, path: _Path) -> None:
+    def _remove(self, parent_fd: int, path: TreePath) -> None:
         remove_tree(parent_fd, path[-1])
-        self._parent_stale = True
+        self._paths.forget_names()
         for known in [known for known in self._directories if known[: len(path)] == path]:
             del self._directories[known]
 
-    def _note(self, path: _Path) -> None:
+    def _note(self, path: TreePath) -> None:
         if not self._lower:
             return
         while path and path not in self._made:
             self._made.add(path)
             path = path[:-1]
-
-    # Places in the tree
-
-    def _open(self, path: _Path, flags: int) -> int:
-        """Open a resolved path of the tree, following nothing."""
-        return openat2(self._root_fd, b"/".join(path) or b".", flags | os.O_CLOEXEC)
-
-    def _open_parent(self, named: _Path) -> tuple[_Path, int]:
-        """Return the directory that an entry's parent means, made where it is missing; the descriptor is kept here."""
-        if self._parent is None or self._parent_stale or self._parent[0] != named:
-            path = self._resolve(named)
-            fd = self._open_or_make(path)
-            self._forget_parent()
-            self._parent = (named, path, fd)
-            self._parent_stale = False
-        return self._parent[1], self._parent[2]
-
-    def _forget_parent(self) -> None:
-        if self._parent is not None:
-            os.close(self._parent[2])
-            self._parent = None
-
-    def _open_or_make(self, path: _Path) -> int:
-        try:
-            return self._open(path, _PATH_DIRECTORY)
-        except FileNotFoundError:
-            pass
-        fd = self._open((), _PATH_DIRECTORY)
-        for name in path:
-            with owned(fd):
-                fd = _open_or_make_one(fd, name)
-        return fd
-
-    def _resolve(self, path: _Path) -> _Path:
-        """Follow the links along a path, inside the tree."""
-        try:
-            os.close(self._open(path, _PATH_DIRECTORY))
-        except FileNotFoundError:
-            pass
-        except OSError as exc:
-            if exc.errno != errno.ELOOP:
-                raise
-        else:
-            return path
-        return follow_links(b"/" + b"/".join(path), self._readlink)
-
-    def _readlink(self, path: _Path) -> bytes | None:
-        try:
-            fd = self._open(path[:-1], _PATH_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        try:
-            with owned(fd):
-                target = os.readlink(path[-1], dir_fd=fd)
-        except FileNotFoundError:
-            return None
-        except OSError as exc:
-            if exc.errno != errno.EINVAL:  # EINVAL: there, but no link
-                raise
-            return None
-        if _leads_out(path, target):
-            raise InvalidSpec(f"invalid archive: the link {shown(b'/'.join(path))} on the way leads out of the image")
-        return target
-
-
-def _open_or_make_one(dirfd: int, name: bytes) -> int:
-    """Open a directory, or make it as a parent that no entry names: 0755, of the caller."""
-    flags = _PATH_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(name, flags, dir_fd=dirfd)
-    except FileNotFoundError:
-        os.mkdir(name, dir_fd=dirfd)
-    fd = os.open(name, flags, dir_fd=dirfd)
-    os.chmod(self_path(fd), 0o755)
-    return fd
-
-
-def _leads_out(link: _Path, target: bytes) -> bool:
-    """Tell whether a target has more `..` than there are directories above the link."""
-    depth = 0 if target.startswith(b"/") else len(link) - 1
-    for part in target.split(b"/"):
-        if part == b"..":
-            depth -= 1
-        elif part not in (b"", b"."):
-            depth += 1
-        if depth < 0:
-            return True
-    return False
 
 
 def _blamed(exc: OSError, name: bytes) -> Exception:
