@@ -10,7 +10,7 @@ from volfuse.cli.client import Client, Query, segment
 from volfuse.cli.command import verb
 from volfuse.cli.failure import CommandFailed
 from volfuse.cli.hostoptions import restart_policy
-from volfuse.cli.output import complain, say
+from volfuse.cli.output import say
 from volfuse.cli.parallel import each_at_once
 from volfuse.cli.session import client_of, each
 
@@ -116,7 +116,7 @@ def _post(client: Client, name: str, action: str, query: Query | None = None) ->
 
 def _stop_query(signal: str, timeout: int | None, time: int | None) -> Query:
     if time is not None:
-        complain("Flag --time has been deprecated, use --timeout instead")
+        say("Flag --time has been deprecated, use --timeout instead")
         if timeout is not None:
             raise CommandFailed("conflicting options: cannot specify both --timeout and --time")
     seconds = time if timeout is None else timeout

@@ -50,7 +50,7 @@ def logs(
         "tail": tail,
     }
     with client.open("GET", f"/containers/{segment(found['Id'])}/logs", query) as reply:
-        output = consumer(tty=found["Config"]["Tty"])
+        output = consumer(tty=found["Config"].get("Tty", False))
         while piece := reply.read1(_PIECE_BYTES):
             output.feed(memoryview(piece))
 

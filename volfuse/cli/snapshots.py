@@ -14,7 +14,6 @@ import typer
 from volfuse.cli.client import segment
 from volfuse.cli.command import verb
 from volfuse.cli.failure import CommandFailed
-from volfuse.cli.images import split_reference
 from volfuse.cli.output import say
 from volfuse.cli.session import client_of
 from volfuse.cli.terminal import is_terminal
@@ -97,16 +96,26 @@ def commit(
     pause: Annotated[bool, typer.Option("-p", "--pause/--no-pause", help="Pause container during commit")] = True,
 ) -> None:
     """Make an image of a container's files and print its id."""
-    if "@" in reference:
-        raise CommandFailed("refusing to create a tag with a digest reference")
-    repository, tag = split_reference(reference)
+    repository, tag = _names(reference)
     query = {
         "container": container,
         "repo": repository,
-        "tag": tag or ("latest" if reference else ""),
+        "tag": tag,
         "comment": message,
         "author": author,
         "changes": change or None,
         "pause": None if pause else "0",
     }
     say(client_of(ctx).post("/commit", query)["Id"])
+
+
+def _names(text: str) -> tuple[str, str]:
+    """Split a reference into its repository, with registry, and its tag."""
+    if not text:
+        return "", ""
+    from volfuse.core.reference import parse_reference
+
+    reference = parse_reference(text)
+    if reference.digest:
+        raise CommandFailed("refusing to create a tag with a digest reference")
+    return f"{reference.registry}/{reference.path}", reference.tag

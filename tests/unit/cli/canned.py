@@ -105,7 +105,14 @@ INSPECTED: dict[str, Any] = {
         "Entrypoint": None,
         "StopTimeout": 3,
     },
-    "NetworkSettings": {"Networks": {}},
+    "NetworkSettings": {
+        "Networks": {},
+        "Ports": {
+            "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
+            "9/udp": [{"HostIp": "127.0.0.1", "HostPort": "10"}],
+            "81/tcp": None,
+        },
+    },
 }
 VOLUME: dict[str, Any] = {
     "CreatedAt": "2026-01-01T00:00:00Z",
@@ -276,6 +283,42 @@ ROUTES: dict[str, Answer] = {
     "GET /version": Reply(VERSION),
     "GET /info": Reply(INFO),
     "GET /system/df": Reply(DISK_USAGE),
+    **dict.fromkeys(
+        (f"POST /containers/web/{action}" for action in ("stop", "restart", "kill", "pause", "unpause")),
+        Reply(status=204),
+    ),
+    "POST /containers/web2/stop": Reply(status=304),
+    "POST /containers/web/wait": Reply({"StatusCode": 137}),
+    "POST /containers/web/update": Reply({"Warnings": ["mind the gap"]}),
+    "GET /containers/web/top": Reply(
+        {"Titles": ["UID", "PID", "CMD"], "Processes": [["root", "1", "sh -c x"], ["u", "2", "y"]]}
+    ),
+    "GET /containers/web/changes": Reply(
+        [{"Path": "/a", "Kind": 0}, {"Path": "/a/b c", "Kind": 1}, {"Path": "/d", "Kind": 2}]
+    ),
+    f"GET /containers/{CONTAINER_ID}/logs": Reply(
+        chunks=[b"\1\0\0\0\0\0\0\5out\n", b"!\2\0\0\0\0\0\0\4err\n"],
+        headers={"Content-Type": "application/vnd.docker.multiplexed-stream"},
+    ),
+    "GET /containers/web/export": Reply(chunks=[b"tar", b"ball"], headers={"Content-Type": "application/x-tar"}),
+    "POST /commit": lambda request: (
+        Reply({"Id": IMAGE_ID}, 201) if request.query["container"] == ["web"] else error(404, "No such container: nope")
+    ),
+    **{
+        f"{method} /containers/nope/{action}": error(404, "No such container: nope")
+        for method, action in (
+            ("POST", "stop"),
+            ("POST", "restart"),
+            ("POST", "kill"),
+            ("POST", "pause"),
+            ("POST", "unpause"),
+            ("POST", "wait"),
+            ("POST", "update"),
+            ("GET", "top"),
+            ("GET", "changes"),
+            ("GET", "export"),
+        )
+    },
     # what docker asks besides, and volfuse has not
     "GET /networks/nope": error(404, "network nope not found"),
     "GET /networks/v1": error(404, "network v1 not found"),

@@ -148,6 +148,62 @@ info --format '{{.Name}} {{.Driver}} {{.DriverStatus}}'
 version --format '{{.Server.Version}} {{.Server.Platform.Name}}'
 load
 bogus
+stop web
+stop -t 0 web
+stop -s INT --timeout=-1 web
+stop --time 3 web
+stop --time 3 -t 4 web
+stop -t x web
+stop web nope web2
+stop
+restart web nope
+restart -t 5 -s HUP web
+kill web nope
+kill -s USR1 web
+kill
+pause web nope
+unpause web nope
+pause
+wait web nope
+wait
+top web
+top web -o pid,args
+top nope
+top
+diff web
+diff nope
+diff
+logs web
+logs -f --tail 5 -t --details web
+logs -n0 --since 2026-01-01T00:00:00 --until 170000.5 web
+logs --since 2026-01-01T00:00:00.25Z web
+logs --since x web
+logs nope
+logs
+port web
+port web 80
+port web 80/udp
+port web 81
+port web x
+port web 70000
+port nope
+export
+export nope
+export -o /nonexistent/x web
+export -o . web
+commit web
+commit -a me -m 'a b' -c 'CMD x' -c 'ENV a=b' -p=false web x:y
+commit --pause=true web x
+commit web x@y
+commit web x@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+commit web Foo
+commit nope
+update web
+update --restart always web nope
+update --restart on-failure:3 web
+update --restart on-failure:x web
+container stop web
+container wait web
 """
 
 CREATE_ALIKE = r"""
@@ -198,6 +254,9 @@ create --pull foo vtwo
 create --cidfile /etc/passwd vtwo
 """
 
+AT_ONCE = ("rm", "stop", "kill", "pause", "unpause")
+"""Verbs that ask for all names at once, in any order."""
+
 
 def _lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line]
@@ -208,7 +267,9 @@ def test_command_behaves_as_docker(line: str, fake: FakeDaemon, docker: Run, vol
     expected, expected_requests = _observed(fake, docker, line)
     found, requests = _observed(fake, volfuse, line)
     assert found == _translated(expected)
-    assert requests == expected_requests
+    assert [r[:3] for r in requests] == [r[:3] for r in expected_requests]
+    for (*_, body), (*_, expected_body) in zip(requests, expected_requests, strict=True):
+        assert body == (_known_part(expected_body, body) if line.startswith(("update", "commit")) else expected_body)
 
 
 @pytest.mark.parametrize("line", _lines(CREATE_ALIKE))
@@ -225,7 +286,7 @@ def _observed(fake: FakeDaemon, run: Run, line: str) -> tuple[Outcome, list[tupl
     fake.requests.clear()
     outcome = run(*shlex.split(line))
     sent = [_essence(r) for r in fake.requests if not r.path.startswith(FOREIGN) or line.startswith("info")]
-    return outcome, sorted(sent, key=str) if line.startswith("rm") else sent
+    return outcome, sorted(sent, key=str) if line.startswith(AT_ONCE) else sent
 
 
 def _essence(request: Request) -> tuple[Any, ...]:
