@@ -18,7 +18,7 @@ from volfuse.daemon.stalemounts import fuse_mounts_below
 from volfuse.sys.mountinfo import read_mountinfo
 from volfuse.testing import DaemonProcess
 
-__all__ = ["Docker", "rootfs"]
+__all__ = ["Docker", "busybox_rootfs", "rootfs"]
 
 Docker = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,6 +35,37 @@ def rootfs(files: dict[str, bytes] | None = None) -> bytes:
             file = tarfile.TarInfo(name)
             file.size = len(content)
             tar.addfile(file, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def busybox_rootfs() -> bytes:
+    """Return a tar of a root file system in which programs can run."""
+    busybox = shutil.which("busybox")
+    needs(busybox is not None, "busybox is not installed (Debian package busybox-static)")
+    needs(shutil.which("bwrap") is not None, "bubblewrap is not installed")
+    assert busybox is not None
+    names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, mode in (("bin", 0o755), ("etc", 0o755), ("home", 0o755), ("root", 0o700), ("tmp", 0o1777)):
+            directory = tarfile.TarInfo(name)
+            directory.type, directory.mode = tarfile.DIRTYPE, mode
+            tar.addfile(directory)
+        for name, content in (
+            ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home:/bin/sh\n"),
+            ("etc/group", b"root:x:0:\nann:x:1000:\nstaff:x:50:ann\n"),
+        ):
+            file = tarfile.TarInfo(name)
+            file.size = len(content)
+            tar.addfile(file, io.BytesIO(content))
+        program = tarfile.TarInfo("bin/busybox")
+        program.mode, program.size = 0o755, os.path.getsize(busybox)
+        with open(busybox, "rb") as content_file:
+            tar.addfile(program, content_file)
+        for name in sorted(set(names) - {"busybox"}):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
     return archive.getvalue()
 
 
@@ -83,3 +114,10 @@ def docker_command(daemon: DaemonProcess, tmp_path: Path) -> Docker:
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def busybox(sdk: docker.DockerClient) -> str:
+    """An image in which programs can run, with the volume `/data`."""
+    sdk.api.import_image_from_data(busybox_rootfs(), repository="busybox", tag="1", changes=["VOLUME /data"])
+    return "busybox:1"

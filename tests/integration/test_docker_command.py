@@ -61,12 +61,6 @@ def test_errors_come_as_docker_words_them(docker_command, imported):
     assert "get nope: no such volume" in docker_command("volume", "inspect", "nope", status=1).stderr
 
 
-def test_run_says_what_is_missing(docker_command, imported):
-    stderr = docker_command("run", "-d", imported, "true", status=125).stderr
-    assert "volfuse does not run programs" in stderr
-    assert "received 501" in docker_command("run", "--rm", imported, "true", status=1).stderr
-
-
 def test_run_of_an_unknown_image_does_not_hang(docker_command):
     assert "does not pull" in docker_command("run", "nope", status=125).stderr
 

@@ -213,14 +213,6 @@ def test_pulling_is_refused(sdk):
         sdk.images.pull("nope", tag="1")
 
 
-def test_running_is_refused_in_a_sentence(sdk, image):
-    container = sdk.containers.create(image)
-    with pytest.raises(APIError) as caught:
-        container.start()
-    assert caught.value.status_code == 501
-    assert "volfuse does not run programs" in caught.value.explanation
-
-
 def test_container_prune(sdk, image):
     container = sdk.containers.create(image)
     assert sdk.containers.prune()["ContainersDeleted"] == [container.id]

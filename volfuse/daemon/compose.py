@@ -19,7 +19,7 @@ from volfuse.errors import Unavailable, Unsupported
 from volfuse.fs.viewtable import ViewTable
 from volfuse.images.builder import ArchiveImageBuilder
 from volfuse.images.privatetree import PrivateTrees
-from volfuse.runner.runner import LauncherRunner
+from volfuse.runner.runner import LauncherRunner, runner_lock
 from volfuse.store.sqlite import SqliteStore
 from volfuse.transport.base import Transport
 from volfuse.transport.binder import BindBinder, SessionBinder
@@ -67,11 +67,12 @@ def compose(settings: Settings) -> Iterator[Engine]:
     """
     with ExitStack() as stack:
         detach_stale(os.fsencode(settings.views))
+        lock_fd = stack.enter_context(runner_lock(settings.root / "runner.lock"))
         store = SqliteStore(settings.root / "state.db")
         stack.callback(store.close)
         table = ViewTable(os.stat(settings.root).st_dev)
         transport, binder = _transport(settings, table)
-        runner = LauncherRunner(settings.root / "runner.lock")
+        runner = LauncherRunner(lock_fd)
         engine = Engine.open(
             settings.root,
             store=store,

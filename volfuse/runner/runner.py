@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,7 @@ from volfuse.runner.loop import READ, Loop
 from volfuse.runner.process import RunningProcess, Streams
 from volfuse.sys.fdpassing import receive_with_fds
 
-__all__ = ["LauncherRunner"]
+__all__ = ["LauncherRunner", "runner_lock"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ class LauncherRunner:
     """Starts programs through one launcher process; a context manager that ends them all.
 
     Args:
-        lock_path: file that is locked while programs of this or of a killed daemon run.
+        lock_fd: descriptor of the lock (`runner_lock`), which the launcher holds too.
     """
 
-    def __init__(self, lock_path: Path) -> None:
-        self._lock_path = lock_path
+    def __init__(self, lock_fd: int) -> None:
+        self._lock_fd = lock_fd
         self._serials = itertools.count(1)
         self._sending = threading.Lock()  # one message at a time
         self._guard = threading.Lock()
@@ -60,20 +60,14 @@ class LauncherRunner:
         self._loop: Loop | None = None
 
     def __enter__(self) -> LauncherRunner:
-        """Start the launcher; waits for that of a killed daemon to end its programs.
-
-        Raises:
-            Unavailable: that one does not end.
-        """
+        """Start the launcher."""
         with ExitStack() as stack:
-            lock_fd = _lock(self._lock_path)
-            stack.callback(os.close, lock_fd)
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             launcher = subprocess.Popen(
-                [sys.executable, "-m", "volfuse.runner.launcher", str(lock_fd)],
+                [sys.executable, "-m", "volfuse.runner.launcher", str(self._lock_fd)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                pass_fds=(lock_fd,),
+                pass_fds=(self._lock_fd,),
                 start_new_session=True,
                 cwd="/",
             )
@@ -277,13 +271,22 @@ def _plan_file(plan: RunPlan | ExecPlan) -> int:
     return fd
 
 
-def _lock(path: Path) -> int:
-    """Lock a file, waiting until the launcher of a killed daemon has ended; return its descriptor."""
+@contextmanager
+def runner_lock(path: Path) -> Iterator[int]:
+    """Hold the lock that says that programs of this state root may run; give its descriptor.
+
+    Waits until the launcher of a killed daemon has ended its programs, which still hold private trees.
+
+    Raises:
+        Unavailable: it does not end.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    done = subprocess.run(
-        ["flock", "--timeout", f"{_END_S:.0f}", str(fd)], pass_fds=(fd,), stdin=subprocess.DEVNULL, check=False
-    )
-    if done.returncode != 0:
+    try:
+        done = subprocess.run(
+            ["flock", "--timeout", f"{_END_S:.0f}", str(fd)], pass_fds=(fd,), stdin=subprocess.DEVNULL, check=False
+        )
+        if done.returncode != 0:
+            raise Unavailable("programs of the last daemon do not end")
+        yield fd
+    finally:
         os.close(fd)
-        raise Unavailable("programs of the last daemon do not end")
-    return fd
