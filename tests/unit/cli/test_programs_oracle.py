@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 
+from tests.terminals import on_terminal
+
 from .conftest import Outcome
 from .fakedaemon import FakeDaemon, Reply, Wire, error
 from .programs import CONTAINER, Program, awaited, install
-from .terminals import on_terminal
 from .test_docker_oracle import _known_part, _translated
 
 _DEADLINE_S = 20
