@@ -43,6 +43,16 @@ class Loopback(fuse.LoggingMixIn, fuse.Operations):
     def rename(self, old, new):
         os.rename(old, self.root + new)
 
+    def chmod(self, path, mode):
+        os.chmod(path, mode)
+
+    def utimens(self, path, times=None):
+        os.utime(path, ns=times)
+
+    def statfs(self, path):
+        status = os.statvfs(path)
+        return {key: getattr(status, key) for key in dir(status) if key.startswith("f_") and key != "f_fsid"}
+
     def access(self, path, amode):
         return 0
 

@@ -6,7 +6,9 @@ An operation prepares what it needs in the directory and returns a function; eac
 
 from __future__ import annotations
 
+import mmap
 import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +21,33 @@ _BLOCK = b"x" * 4096
 _MEBIBYTE = 1 << 20
 _ENTRIES = 100
 _STREAM_MEBIBYTES = 16
+_PAGES = _MEBIBYTE // 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A named operation; `count` is how often it is done in one round."""
+    """A named operation.
+
+    Attributes:
+        prepare: takes an empty directory; what it opens there is closed with what it returns.
+        count: how often it is done in a round of fixed length.
+        step: how often it is done at least; `count` is a multiple of it.
+    """
 
     name: str
     prepare: Callable[[Path], Run]
     count: int
+    step: int = 1
+
+
+def _in_order(size: int) -> list[int]:
+    return list(range(0, size, 4096))
+
+
+def _at_random(size: int) -> list[int]:
+    offsets = _in_order(size)
+    random.Random(0).shuffle(offsets)
+    return offsets
 
 
 def _file(directory: Path, size: int = 4096) -> str:
@@ -137,22 +157,54 @@ def _fill(directory: Path) -> None:
         (directory / f"entry{number}").write_bytes(b"")
 
 
-def _pread(directory: Path) -> Run:
-    fd = os.open(_file(directory, _MEBIBYTE), os.O_RDONLY)
-
+def _statfs(directory: Path) -> Run:
     def run(count: int) -> None:
-        for number in range(count):
-            os.pread(fd, 4096, number % 256 * 4096)
+        for _ in range(count):
+            os.statvfs(directory)
 
     return run
 
 
-def _pwrite(directory: Path) -> Run:
-    fd = os.open(_file(directory, _MEBIBYTE), os.O_WRONLY)
+def _pread(directory: Path, size: int = _MEBIBYTE, order: Callable[[int], list[int]] = _in_order) -> Run:
+    file = open(_file(directory, size), "rb", buffering=0)  # noqa: SIM115
+    offsets = order(size)
 
     def run(count: int) -> None:
+        fd = file.fileno()
         for number in range(count):
-            os.pwrite(fd, _BLOCK, number % 256 * 4096)
+            os.pread(fd, 4096, offsets[number % len(offsets)])
+
+    return run
+
+
+def _pwrite(directory: Path, size: int = _MEBIBYTE, order: Callable[[int], list[int]] = _in_order) -> Run:
+    file = open(_file(directory, size), "r+b", buffering=0)  # noqa: SIM115
+    offsets = order(size)
+
+    def run(count: int) -> None:
+        fd = file.fileno()
+        for number in range(count):
+            os.pwrite(fd, _BLOCK, offsets[number % len(offsets)])
+
+    return run
+
+
+def _random_pread(directory: Path) -> Run:
+    return _pread(directory, _STREAM_MEBIBYTES * _MEBIBYTE, _at_random)
+
+
+def _random_pwrite(directory: Path) -> Run:
+    return _pwrite(directory, _STREAM_MEBIBYTES * _MEBIBYTE, _at_random)
+
+
+def _mmap_read(directory: Path) -> Run:
+    """Map a mebibyte anew, so that each page is a fault, or a part of one."""
+    file = open(_file(directory, _MEBIBYTE), "rb", buffering=0)  # noqa: SIM115
+
+    def run(count: int) -> None:
+        for _ in range(count // _PAGES):
+            with mmap.mmap(file.fileno(), _MEBIBYTE, mmap.MAP_SHARED, mmap.PROT_READ) as pages:
+                pages[::4096]
 
     return run
 
@@ -190,9 +242,13 @@ OPERATIONS = (
     Operation("mkdir+rmdir", _mkdir_rmdir, 500),
     Operation("rename", _rename, 1000),
     Operation("listdir, 100 entries", _listdir, 100),
-    Operation("scandir+stat, per entry", _scandir_stat, 1000),
+    Operation("scandir+stat, per entry", _scandir_stat, 1000, _ENTRIES),
+    Operation("statfs", _statfs, 1000),
     Operation("pread 4k", _pread, 5000),
     Operation("pwrite 4k", _pwrite, 5000),
-    Operation("read stream, per MiB", _read_stream, 256),
-    Operation("write stream, per MiB", _write_stream, 64),
+    Operation("random read 4k", _random_pread, 5000),
+    Operation("random write 4k", _random_pwrite, 5000),
+    Operation("mmap read, per page", _mmap_read, 10 * _PAGES, _PAGES),
+    Operation("read stream, per MiB", _read_stream, 256, _STREAM_MEBIBYTES),
+    Operation("write stream, per MiB", _write_stream, 64, _STREAM_MEBIBYTES),
 )

@@ -1,0 +1,126 @@
+"""What must hold: bounds of ratios, evaluated on what one run measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.growth import name_of
+from benchmarks.memory import LEFT_BYTES, LIVE_BYTES, WALKED
+from benchmarks.results import Facts, Row, Section, quartiles, ratio, text_of_ratio
+from benchmarks.targets import BINDFS, FUSEPY, NATIVE, PRIVATE, SHARED
+
+__all__ = ["Bound", "Verdict", "evaluate", "held", "report"]
+
+DATA = ("pread 4k", "pwrite 4k", "random read 4k", "random write 4k", "read stream, per MiB", "write stream, per MiB")
+NAMES = (
+    "stat",
+    "open+close",
+    "create+unlink",
+    "mkdir+rmdir",
+    "rename",
+    "listdir, 100 entries",
+    "scandir+stat, per entry",
+)
+CHANGES = tuple(
+    f"{change}{when}"
+    for change in ("create+unlink", "open+write+close", "write")
+    for when in ("", ", all views have looked")
+)
+FEW, MANY = name_of(2), name_of(200)
+LIVE_LIMIT, LEFT_LIMIT = 500.0, 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit of a ratio of two columns of a row.
+
+    Attributes:
+        section: key of the section.
+        row: name of its row.
+        column: what is judged.
+        against: what it is compared with.
+        at_least: how many times as fast it has to be.
+    """
+
+    section: str
+    row: str
+    column: str
+    against: str
+    at_least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A bound with what was measured; `value` is None where nothing was."""
+
+    what: str
+    bound: str
+    value: str | None
+    spread: str
+    ok: bool
+
+
+BOUNDS = (
+    *(Bound("operations", row, SHARED, NATIVE, 0.9) for row in DATA),
+    Bound("operations", "stat", PRIVATE, NATIVE, 0.7),
+    *(Bound("operations", row, SHARED, BINDFS, 1.0) for row in NAMES),
+    *(Bound("operations", row, SHARED, FUSEPY, 1.5) for row in NAMES),
+    *(Bound("views", row, MANY, FEW, 1 / 1.3) for row in CHANGES),
+)
+
+
+def evaluate(sections: Iterable[Section | Facts], bounds: Sequence[Bound] = BOUNDS) -> list[Verdict]:
+    """Judge what was measured."""
+    by_key = {section.key: section for section in sections}
+    verdicts = [_judge(bound, _row(by_key.get(bound.section), bound.row)) for bound in bounds]
+    memory = by_key.get("memory")
+    return verdicts + (_judge_memory(memory) if isinstance(memory, Facts) else [])
+
+
+def held(verdicts: Iterable[Verdict]) -> bool:
+    """Whether all bounds hold; what was not measured does not."""
+    return all(verdict.ok for verdict in verdicts)
+
+
+def report(verdicts: Iterable[Verdict]) -> list[list[str]]:
+    """Return the cells of a table, heading first."""
+    heading = ["what", "must be", "measured", "middle half of the rounds", ""]
+    return [
+        heading,
+        *([v.what, v.bound, v.value or "not measured", v.spread, "ok" if v.ok else "NOT"] for v in verdicts),
+    ]
+
+
+def _row(section: Section | Facts | None, name: str) -> Row | None:
+    return section.row(name) if isinstance(section, Section) else None
+
+
+def _judge(bound: Bound, row: Row | None) -> Verdict:
+    """Compare as the bound is written: speed, or cost where that may grow."""
+    cost = bound.section == "views"
+    what = f"{bound.row}: {bound.column} against {bound.against}"
+    text = f"below {text_of_ratio(1 / bound.at_least)}" if cost else f"at least {text_of_ratio(bound.at_least)}"
+    if row is None or not row.samples.get(bound.column) or not row.samples.get(bound.against):
+        return Verdict(what, text, None, "", False)
+    pair = row.samples[bound.against], row.samples[bound.column]
+    speed = ratio(*pair)
+    shown = pair[::-1] if cost else pair
+    low, high = quartiles(*shown)
+    spread = f"{text_of_ratio(low)} to {text_of_ratio(high)}"
+    return Verdict(what, text, text_of_ratio(ratio(*shown)), spread, speed >= bound.at_least)
+
+
+def _judge_memory(facts: Facts) -> list[Verdict]:
+    found, live, left = (facts.value(name) for name in (WALKED, LIVE_BYTES, LEFT_BYTES))
+    wanted = next(int(unit.removeprefix("of ")) for name, _, unit in facts.rows if name == WALKED)
+    return [
+        Verdict(WALKED, f"{wanted:,}", None if found is None else f"{found:,.0f}", "", found == wanted),
+        _below(LIVE_BYTES, live, LIVE_LIMIT),
+        _below(LEFT_BYTES, left, LEFT_LIMIT),
+    ]
+
+
+def _below(what: str, value: float | None, limit: float) -> Verdict:
+    shown = None if value is None else f"{value:.0f} bytes"
+    return Verdict(what, f"below {limit:.0f} bytes", shown, "", value is not None and value < limit)

@@ -1,0 +1,166 @@
+"""The parts of a run, each a table: what is measured where, and how."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.containers import measure_containers
+from benchmarks.growth import by_size, by_views, large_directory, name_of
+from benchmarks.memory import measure_memory
+from benchmarks.operations import OPERATIONS
+from benchmarks.places import Place
+from benchmarks.results import Facts, Row, Section
+from benchmarks.rounds import FAILURES, Measure, calibrated, in_turn, message_of
+from benchmarks.targets import BINDFS, FUSEPY, NATIVE, SHARED, Target
+from benchmarks.together import together
+from benchmarks.workloads import fio, many_files
+
+__all__ = ["CHECKED_VIEWS", "PARTS", "VIEWS", "Plan", "measure"]
+
+VIEWS = (2, 50, 200, 500)
+CHECKED_VIEWS = (2, 200)
+
+_LONG_ROUNDS = 5
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        targets: where, native first.
+        rounds: of short measurements; long ones have five at most.
+        slice_s: length of a short measurement.
+        only: names of rows contain this.
+        files: in the archive.
+        containers: that are created.
+        views: counts of views of one volume.
+        full: also what takes many minutes.
+        say: called with what is being measured.
+    """
+
+    targets: Mapping[str, Target]
+    rounds: int
+    slice_s: float
+    only: str
+    files: int
+    containers: int
+    views: Sequence[int]
+    full: bool
+    say: Callable[[str], None]
+
+    @property
+    def long_rounds(self) -> int:
+        """Rounds of what takes seconds."""
+        return min(self.rounds, _LONG_ROUNDS)
+
+
+Part = Callable[[Plan, Path], Section | Facts]
+
+
+def measure(part: str, plan: Plan, work: Path) -> Section | Facts:
+    """Measure a part in an empty directory."""
+    place = work / part
+    place.mkdir()
+    return PARTS[part](plan, place)
+
+
+def _operations(plan: Plan, work: Path) -> Section:
+    note = "Multiples of the native time; a unit is a call, an entry, a page or a mebibyte, as the name says."
+    with ExitStack() as stack:
+        places = _served(plan, work, stack, plan.targets)
+        rows = _collected(plan, _operation_rows(plan, places))
+    return Section("operations", "Operations", note, NATIVE, list(places), rows)
+
+
+def _operation_rows(plan: Plan, places: Mapping[str, Place]) -> Iterator[Row]:
+    for operation in OPERATIONS:
+        if plan.only not in operation.name:
+            continue
+        measures: dict[str, Measure] = {}
+        failures: dict[str, str] = {}
+        for name, place in places.items():
+            own = place.directory / operation.name.replace(" ", "-")
+            own.mkdir()
+            try:
+                measures[name] = calibrated(operation.prepare(own), plan.slice_s, operation.step)
+            except FAILURES as exc:
+                failures[name] = message_of(exc)
+        yield in_turn(operation.name, measures, plan.rounds, failures)
+
+
+def _workloads(plan: Plan, work: Path) -> Section:
+    note = (
+        f"Multiples of the native time. The archive has {plan.files:,} small files. A walk lists all folders and does "
+        "lstat of each file; the first walk is through a mount that has not seen the tree. Writers work in 4 views of "
+        "one volume, the users of the database in 2; where there are no views, in the one directory."
+    )
+    with ExitStack() as stack:
+        places = _served(plan, work, stack, plan.targets)
+        rows = _collected(plan, many_files(places, work, plan.files, min(plan.rounds, 3)))
+        rows += _collected(plan, together(places, plan.long_rounds))
+        if shutil.which("fio"):
+            rows += _collected(plan, fio(places, plan.long_rounds))
+    return Section("workloads", "Workloads", note, NATIVE, list(places), rows)
+
+
+def _views(plan: Plan, work: Path) -> Section:
+    note = (
+        "Changes made in one view of a shared volume, as multiples of the time with 2 views. *All views have looked*: "
+        "each has listed the folder before, so that the kernel holds the folder for each."
+    )
+    columns = [name_of(count) for count in plan.views]
+    rows = _collected(plan, by_views(work, plan.views, plan.rounds, plan.slice_s))
+    return Section("views", "Views of one volume", note, columns[0], columns, rows)
+
+
+def _sizes(plan: Plan, work: Path) -> Section:
+    note = "Multiples of the native time for an entry. The trees are made behind the mount, 1,000 files in a folder."
+    sizes = [1_000, 10_000, 100_000, *([_MILLION] if plan.full else [])]
+    with ExitStack() as stack:
+        chosen = {name: target for name, target in plan.targets.items() if name in (NATIVE, SHARED, FUSEPY, BINDFS)}
+        places = _served(plan, work, stack, chosen)
+        rows = _collected(plan, by_size(places, sizes, plan.long_rounds))
+        rows += _collected(plan, large_directory(places, 100_000, plan.long_rounds))
+    return Section("sizes", "Large trees and directories", note, NATIVE, list(places), rows, "lines")
+
+
+def _memory(plan: Plan, work: Path) -> Facts:
+    plan.say("memory")
+    return measure_memory(work, _MILLION if plan.full else 100_000)
+
+
+def _containers(plan: Plan, work: Path) -> Facts:
+    plan.say("containers")
+    return measure_containers(work / "root", plan.containers)
+
+
+PARTS: dict[str, Part] = {
+    "operations": _operations,
+    "workloads": _workloads,
+    "views": _views,
+    "sizes": _sizes,
+    "memory": _memory,
+    "containers": _containers,
+}
+
+
+def _served(plan: Plan, work: Path, stack: ExitStack, targets: Mapping[str, Target]) -> dict[str, Place]:
+    places = {}
+    for name, target in targets.items():
+        plan.say(f"starting {name}")
+        places[name] = stack.enter_context(target(work))
+    return places
+
+
+def _collected(plan: Plan, rows: Iterable[Row]) -> list[Row]:
+    found = []
+    for row in rows:
+        plan.say(row.name)
+        found.append(row)
+    return found
