@@ -96,7 +96,7 @@ class KernelTransport:
         if running is None:
             return {}
         if not running.agreed.passthrough:
-            return {"*": "the kernel is older than Linux 6.9" if self._passthrough else "switched off"}
+            return {"*": self._no_passthrough()}
         return {state.mount.label: state.refused for state in running.server.views.all() if state.refused}
 
     def start(self, mountpoint: bytes) -> None:
@@ -141,6 +141,11 @@ class KernelTransport:
         os.close(running.fd)
         if left:
             _log.info("kernel transport: closed %d handles that were open at unmount", left)
+
+    def _no_passthrough(self) -> str:
+        if not self._passthrough:
+            return "switched off"
+        return "CAP_SYS_ADMIN is missing" if os.geteuid() != 0 else "the kernel is older than Linux 6.9"
 
     def compose(self, fd: int, connection: int, agreed: Agreement) -> Running:
         """Make what answers on a device that speaks as agreed."""
