@@ -1,4 +1,4 @@
-"""`python -m benchmarks.kernel`: the kernel transport against native, bindfs with all timeouts 0, and the fusepy transport.
+"""`python -m benchmarks.kernel`: the kernel transport against native, bindfs with all timeouts 0, and fusepy.
 
 Ratios to each peer, medians of rounds that visit all targets in turn, so that a busy machine slows all alike.
 """
@@ -89,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="volfuse-bench-") as directory, ExitStack() as stack:
         directories = _targets(Path(directory), stack)
-        print("µs per operation, medians of", options.rounds, "rounds; then shared against bindfs and fusepy (higher is better)")
+        print(f"µs per operation, medians of {options.rounds} rounds; then how often as fast the shared directory is")
         print(" | ".join(["operation", *directories, "×bindfs", "×fusepy", "native/shared", "native/private"]))
         for operation in OPERATIONS:
             if options.only in operation.name:
