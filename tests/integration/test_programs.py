@@ -274,6 +274,23 @@ def test_restart_policy(docker_command, busybox):
     assert docker_command("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "one").stdout == "no\n"
 
 
+def test_diff_export_and_commit(docker_command, busybox):
+    script = "echo a > /etc/new; rm /etc/group; mkdir -p /opt/x; echo v > /data/v"
+    docker_command("run", "--name", "one", busybox, "sh", "-c", script)
+    assert docker_command("diff", "one").stdout.splitlines() == [
+        "C /etc",
+        "D /etc/group",
+        "A /etc/new",
+        "A /opt",
+        "A /opt/x",
+    ]
+    docker_command("commit", "-c", 'CMD ["cat", "/etc/new"]', "-c", "ENV A=b", "one", "made:1")
+    assert docker_command("run", "--rm", "made:1").stdout == "a\n"
+    assert docker_command("run", "--rm", "made:1", "ls", "-A", "/data").stdout == ""
+    assert docker_command("inspect", "-f", "{{json .Config.Volumes}}", "made:1").stdout == '{"/data":{}}\n'
+    docker_command("export", "-o", "/dev/null", "one")
+
+
 def test_events_of_a_run(docker_command, busybox):
     docker_command("run", "--rm", "-v", "named:/n", busybox, "true")
     events = docker_command(

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import gc
+import warnings
 
 import pytest
 from docker.errors import APIError, ContainerError
 
-sdk_leaks = pytest.mark.filterwarnings("ignore:unclosed <socket")
-"""The SDK leaves sockets of hijacked connections to the garbage collector, which the test then calls itself."""
+
+@pytest.fixture(autouse=True)
+def _sockets_of_the_sdk():
+    """Collect what the SDK leaves to the garbage collector: the sockets of hijacked connections."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def test_run_returns_the_output(sdk, busybox):
@@ -32,7 +39,6 @@ def test_exec_run(sdk, busybox):
     container.remove(force=True)
 
 
-@sdk_leaks
 def test_exec_through_a_socket(sdk, busybox):
     container = sdk.containers.run(busybox, "sleep 600", detach=True)
     made = sdk.api.exec_create(container.id, "cat", stdin=True, tty=True)
@@ -45,19 +51,15 @@ def test_exec_through_a_socket(sdk, busybox):
     while sock.recv(4096):  # the daemon finds the detach keys and closes the stream
         pass
     sock.close()
-    gc.collect()
     assert sdk.api.exec_inspect(made["Id"])["Running"]
     container.remove(force=True)
 
 
-@sdk_leaks
 def test_attach_logs_wait_stop(sdk, busybox):
     container = sdk.containers.create(busybox, ["sh", "-c", "echo one; echo two"])
     stream = container.attach(stream=True, logs=False)
     container.start()
     assert b"".join(stream) == b"one\ntwo\n"
-    del stream
-    gc.collect()
     assert container.wait() == {"StatusCode": 0}
     assert container.logs(tail=1) == b"two\n"
     assert list(container.logs(stream=True, follow=True))

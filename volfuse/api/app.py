@@ -20,6 +20,7 @@ from volfuse.api.route import RouteGroup
 from volfuse.api.running import RunningRoutes
 from volfuse.api.streams import BODY_BUFFER_BYTES
 from volfuse.api.system import SystemRoutes
+from volfuse.api.trees import TreeRoutes
 from volfuse.api.unsupported import UnsupportedRoutes
 from volfuse.api.versioning import PREFIX, version_middleware
 from volfuse.api.views import Doctor, ViewRoutes
@@ -52,6 +53,7 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
         RunningRoutes(engine.lifecycle, workers),
         AttachRoutes(engine.lifecycle, engine.containers, workers),
         ExecRoutes(engine.execs, workers),
+        TreeRoutes(engine.trees, workers),
         ArchiveRoutes(engine.archive, workers),
         ViewRoutes(engine.views, engine.containers, doctor, workers),
         UnsupportedRoutes(),

@@ -21,7 +21,6 @@ _WEBSOCKET = "attach by `POST /containers/C/attach`"
 _REGISTRY = "volfuse has no registry: bring images in with `import` or `load`"
 _BUILD = "volfuse does not build images: bring them in with `import` or `load`"
 _SAVE = "volfuse does not write image archives"
-_TREE = "volfuse does not do this with a container's own tree: read it through its view"
 _NETWORKS = "volfuse has no networks"
 _SWARM = "volfuse is not part of a swarm"
 _PLUGINS = "volfuse has no plugins"
@@ -29,8 +28,6 @@ _PLUGINS = "volfuse has no plugins"
 _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", "/containers/{name}/stats", _STATS),
     ("GET", "/containers/{name}/attach/ws", _WEBSOCKET),
-    *(("GET", f"/containers/{{name}}/{verb}", _TREE) for verb in ("changes", "export")),
-    ("POST", "/commit", _TREE),
     ("POST", "/build", _BUILD),
     ("POST", "/build/cancel", _BUILD),
     ("POST", "/session", _BUILD),

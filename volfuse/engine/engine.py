@@ -17,6 +17,7 @@ from volfuse.engine.norunner import NoRunner
 from volfuse.engine.ports import ImageBuilder, PrivateTrees, Runner, Store, ViewBinder
 from volfuse.engine.runs import Runs
 from volfuse.engine.state import StateRoot
+from volfuse.engine.trees import Trees
 from volfuse.engine.views import Views
 from volfuse.engine.volumes import Volumes
 from volfuse.fs.viewtable import ViewTable
@@ -37,6 +38,7 @@ class Engine:
     archive: Archive
     lifecycle: Lifecycle
     execs: Execs
+    trees: Trees
 
     @classmethod
     def open(
@@ -90,4 +92,7 @@ class Engine:
             clock=clock,
         )
         execs = Execs(containers, lifecycle, runner, ids)
-        return cls(root, images, containers, volumes, events, views, Archive(table, containers), lifecycle, execs)
+        own_trees = Trees(state, containers, images, views, lifecycle)
+        return cls(
+            root, images, containers, volumes, events, views, Archive(table, containers), lifecycle, execs, own_trees
+        )

@@ -18,6 +18,7 @@ from volfuse.core.model import Container, Image
 from volfuse.core.ports import Clock
 from volfuse.core.reference import parse_reference
 from volfuse.core.timestamps import until
+from volfuse.core.wire import Config
 from volfuse.engine.events import EventLog
 from volfuse.engine.ports import BuiltImage, ImageBuilder, Store
 from volfuse.engine.state import Change, StateRoot
@@ -59,13 +60,24 @@ class Images:
         Raises:
             InvalidSpec: the archive, the reference or an instruction is bad.
         """
+        image = self.make(stream, reference=reference, message=message, changes=changes, config=None)
+        self._announce(image.id, "import", image.id)
+        return image
+
+    def make(
+        self, stream: BinaryIO, *, reference: str, message: str, changes: Sequence[str], config: Config | None
+    ) -> Image:
+        """Make an image of a tar of a file tree and of a config, and say so to nobody.
+
+        Raises:
+            InvalidSpec: the archive, the reference or an instruction is bad.
+        """
         references = [parse_reference(reference).familiar] if reference else []
         with self._state.workspace() as workspace:
             built = self._builder.import_tar(
-                stream, workspace, changes=changes, message=message, created_ns=self._clock.now_ns()
+                stream, workspace, changes=changes, message=message, created_ns=self._clock.now_ns(), config=config
             )
             self._keep(built, references)
-        self._announce(built.image.id, "import", built.image.id)
         return built.image
 
     def load(self, stream: BinaryIO, progress: Callable[[int], None]) -> builtins.list[str]:

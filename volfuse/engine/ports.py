@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 from volfuse.core.ids import ContainerId, ImageId, VolumeName
 from volfuse.core.model import Container, Image, Volume
 from volfuse.core.runplan import ExecPlan, RunPlan
-from volfuse.core.wire import TmpfsOptions
+from volfuse.core.wire import Config, TmpfsOptions
 from volfuse.engine.streams import Input, Output
 
 __all__ = [
@@ -151,9 +151,16 @@ class ImageBuilder(Protocol):
     """Unpacking of archives. The directories returned lie below `staging`, which the caller removes."""
 
     def import_tar(
-        self, stream: BinaryIO, staging: Path, *, changes: Sequence[str], message: str, created_ns: int
+        self,
+        stream: BinaryIO,
+        staging: Path,
+        *,
+        changes: Sequence[str],
+        message: str,
+        created_ns: int,
+        config: Config | None = None,
     ) -> BuiltImage:
-        """Unpack the tar of one file tree."""
+        """Unpack the tar of one file tree; the changes are applied to `config`, or to an empty one."""
         ...
 
     def load(self, stream: BinaryIO, staging: Path, progress: Callable[[int], None]) -> Iterator[BuiltImage]:

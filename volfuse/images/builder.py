@@ -45,20 +45,28 @@ class ArchiveImageBuilder:
         self._platform = Platform(_GO_ARCHITECTURES.get(name, name), "linux")
 
     def import_tar(
-        self, stream: BinaryIO, staging: Path, *, changes: Sequence[str], message: str, created_ns: int
+        self,
+        stream: BinaryIO,
+        staging: Path,
+        *,
+        changes: Sequence[str],
+        message: str,
+        created_ns: int,
+        config: Config | None = None,
     ) -> BuiltImage:
         """Make an image of a tar, compressed or not, that holds one file tree.
 
         Args:
             stream: read to its end, forward only.
             changes: Dockerfile instructions for the config.
+            config: what they are applied to; an empty one if not given.
             message: comment of the image and of its history.
 
         Raises:
             InvalidSpec: a change or the archive is not valid.
             OSError: the tree cannot be written.
         """
-        config = apply_changes(Config(), changes)
+        config = apply_changes(config or Config(), changes)
         rootfs, size, diff_ids = self._unpack(staging, [lambda: nullcontext(stream)])
         image = Image(
             id=image_id(b""),

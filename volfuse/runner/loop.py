@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import select
@@ -26,16 +25,19 @@ class Loop:
         self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._watched: dict[int, Callable[[], None]] = {}  # the thread only
         self._calls: deque[Callable[[], None]] = deque()  # appended by anyone, taken by the thread
-        self._ending = False
+        self._ending = False  # the thread only
+        self._lock = threading.Lock()
+        self._closed = False  # guarded by _lock
         self._epoll.register(self._wakeup_fd, select.EPOLLIN)
         self._thread = threading.Thread(target=self._run, name="runner-io", daemon=True)
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have the thread call a function soon."""
-        self._calls.append(function)
-        with contextlib.suppress(OSError):  # closed: nothing is watched any more
-            os.eventfd_write(self._wakeup_fd, 1)
+        """Have the thread call a function soon; nothing happens when it has ended."""
+        with self._lock:
+            if not self._closed:
+                self._calls.append(function)
+                os.eventfd_write(self._wakeup_fd, 1)
 
     def watch(self, fd: int, events: int, ready: Callable[[], None]) -> None:
         """Call `ready` whenever the descriptor is; replaces what was asked for it before."""
@@ -58,8 +60,10 @@ class Loop:
 
         self.call(end)
         self._thread.join()
-        self._epoll.close()
-        os.close(self._wakeup_fd)
+        with self._lock:
+            self._closed = True
+            self._epoll.close()
+            os.close(self._wakeup_fd)
 
     def _run(self) -> None:
         while not self._ending:

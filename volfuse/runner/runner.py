@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import itertools
@@ -55,6 +56,7 @@ class LauncherRunner:
         self._sending = threading.Lock()  # one message at a time
         self._guard = threading.Lock()
         self._processes: dict[int, RunningProcess] = {}  # by serial; guarded by _guard
+        self._closing = False
         self._stack = ExitStack()
         self._control: socket.socket | None = None
         self._loop: Loop | None = None
@@ -72,11 +74,11 @@ class LauncherRunner:
                 cwd="/",
             )
             theirs.close()
+            stack.callback(ours.close)
             loop = Loop()
             stack.callback(loop.close)
-            stack.callback(launcher.wait, _END_S)
-            stack.callback(ours.close)
-            stack.callback(ours.shutdown, socket.SHUT_RDWR)
+            stack.callback(_await_end, launcher)
+            stack.callback(_half_close, ours)
             loop.call(lambda: loop.watch(ours.fileno(), READ, self._receive))
             self._control, self._loop = ours, loop
             self._stack = stack.pop_all()
@@ -84,11 +86,9 @@ class LauncherRunner:
 
     def __exit__(self, *_exc: object) -> None:
         """Kill what runs and end the launcher."""
+        self._closing = True
         self._stack.close()
-        with self._guard:
-            left, self._processes = list(self._processes.values()), {}
-        for process in left:
-            process.release()
+        self._lose_all()
 
     def run(self, plan: RunPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]) -> Process:
         """Start a container's program (`engine.ports.Runner`)."""
@@ -201,13 +201,28 @@ class LauncherRunner:
         """The launcher has ended, and all programs with it."""
         with self._guard:
             lost, self._processes = list(self._processes.values()), {}
-        if lost:
+        if lost and not self._closing:
             _log.error("the launcher of programs ended; %d programs ended with it", len(lost))
         for process in lost:
             if not process.made.is_set():
                 process.set_made(0, -1)
             process.set_ended(_KILLED)
             process.release()
+
+
+def _half_close(control: socket.socket) -> None:
+    """Tell the launcher to end all programs and itself."""
+    with contextlib.suppress(OSError):  # it has ended already
+        control.shutdown(socket.SHUT_WR)
+
+
+def _await_end(launcher: subprocess.Popen[bytes]) -> None:
+    try:
+        launcher.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        _log.error("the launcher does not end: killing it, and its programs with it")
+        launcher.kill()
+        launcher.wait()
 
 
 class _Pipes:

@@ -101,7 +101,6 @@ def test_kinds_of_error(tmp_path, error, status, message):
         ("GET", "/services"),
         ("GET", "/images/search"),
         ("GET", "/images/a/b:c/get"),
-        ("POST", "/commit"),
         ("GET", "/plugins"),
     ],
 )

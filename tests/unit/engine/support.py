@@ -74,7 +74,7 @@ class TreeBuilder:
 
     config = Config(volumes={"/data": {}}, working_dir="/work")
 
-    def import_tar(self, stream, staging: Path, *, changes, message, created_ns) -> BuiltImage:
+    def import_tar(self, stream, staging: Path, *, changes, message, created_ns, config=None) -> BuiltImage:
         tree = staging / "image" / "rootfs"
         (tree / "data" / "sub").mkdir(parents=True)
         (tree / "data" / "one").write_text("one\n")

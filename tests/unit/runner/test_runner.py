@@ -39,8 +39,10 @@ class Ran:
             self.news.clear()
             ended = self.attachment.ended
             chunks = self.attachment.take()
-            collected += b"".join(chunk for _, chunk in chunks)
-            if ended and not chunks:
+            if chunks:
+                collected += b"".join(chunk for _, chunk in chunks)
+                continue
+            if ended:
                 assert self.exited.is_set()  # whoever sees the end of the output can ask for the exit code
                 return collected
             assert self.news.wait(_S)
