@@ -33,6 +33,8 @@ class Kernel:
     """Plays the kernel's part: sends requests to handlers by hand."""
 
     def __init__(self, base: Path) -> None:
+        # Handlers set the umask of their thread, which a reader has for itself and a test has not.
+        self._umask = os.umask(0o022)
         for name in ("root", "vol/dir"):
             (base / name).mkdir(parents=True)
         (base / "vol/file").write_bytes(b"content")
@@ -68,6 +70,7 @@ class Kernel:
     def close(self) -> None:
         self.running.handles.close_all()
         self.running.locks.close()
+        os.umask(self._umask)
         os.close(self.fd)
 
 
