@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -274,7 +275,7 @@ def test_restart_policy(docker_command, busybox):
     assert docker_command("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "one").stdout == "no\n"
 
 
-def test_diff_export_and_commit(docker_command, busybox):
+def test_diff_export_and_commit(docker_command, busybox, tmp_path):
     script = "echo a > /etc/new; rm /etc/group; mkdir -p /opt/x; echo v > /data/v"
     docker_command("run", "--name", "one", busybox, "sh", "-c", script)
     assert docker_command("diff", "one").stdout.splitlines() == [
@@ -288,7 +289,11 @@ def test_diff_export_and_commit(docker_command, busybox):
     assert docker_command("run", "--rm", "made:1").stdout == "a\n"
     assert docker_command("run", "--rm", "made:1", "ls", "-A", "/data").stdout == ""
     assert docker_command("inspect", "-f", "{{json .Config.Volumes}}", "made:1").stdout == '{"/data":{}}\n'
-    docker_command("export", "-o", "/dev/null", "one")
+    docker_command("export", "-o", str(tmp_path / "tar"), "one")
+    with tarfile.open(tmp_path / "tar") as tar:
+        names = {os.path.normpath(name) for name in tar.getnames()}
+    assert {"etc/new", "opt/x"} <= names
+    assert "data/v" not in names
 
 
 def test_events_of_a_run(docker_command, busybox):

@@ -20,6 +20,7 @@ from volfuse.core.imageconfig import merge
 from volfuse.core.model import Container, Image, MountPoint, MountType, Volume
 from volfuse.core.ports import Clock, Ids
 from volfuse.core.resolve import Resolution, VolumeRequest, resolve
+from volfuse.core.restart import check_policy
 from volfuse.core.wire import CreateRequest
 from volfuse.engine.ports import PrivateTrees, Store
 from volfuse.engine.rootpath import make_directories, open_directory
@@ -62,6 +63,7 @@ class Creator:
         Raises:
             InvalidSpec, NotFound, Internal: as Docker's create (docker-semantics 2).
         """
+        check_policy(request.host_config)
         config = merge(request, image.config)
         resolution = resolve(
             config,

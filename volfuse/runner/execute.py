@@ -97,8 +97,7 @@ def open_terminal(program: Program, channel: socket.socket, uid: int, *, console
     slave_fd = os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     if program.rows or program.columns:
         fcntl.ioctl(slave_fd, termios.TIOCSWINSZ, struct.pack("HHHH", program.rows, program.columns, 0, 0))
-    with contextlib.suppress(PermissionError):  # an id that is not mapped
-        os.fchown(slave_fd, uid, -1)
+    _give(slave_fd, uid)
     if console:
         os.close(os.open("/dev/console", os.O_RDONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o600))
         mount(os.fsencode(name), b"/dev/console", flags=MS_BIND)
@@ -119,8 +118,15 @@ def give_streams(uid: int) -> None:
     """Let the user open /dev/stdout and the like: pipes belong to it."""
     for fd in (0, 1, 2):
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            with contextlib.suppress(PermissionError):
-                os.fchown(fd, uid, -1)
+            _give(fd, uid)
+
+
+def _give(fd: int, uid: int) -> None:
+    try:
+        os.fchown(fd, uid, -1)
+    except OSError as exc:
+        if exc.errno not in (errno.EPERM, errno.EINVAL):  # an id that is not mapped: `become` says so
+            raise
 
 
 def set_limits(limits: Sequence[Limit]) -> None:

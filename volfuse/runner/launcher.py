@@ -50,10 +50,9 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
 
 
 class Launched(msgspec.Struct, frozen=True, tag="launched"):
-    """A process was made; its pidfd comes with the message. `pid` is 0 and there is none if that failed."""
+    """A process was made; its pidfd comes with the message, or none if that failed."""
 
     serial: int
-    pid: int
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -71,23 +70,33 @@ def main() -> int:
     os.set_inheritable(int(sys.argv[1]), False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with socket.socket(fileno=os.dup(0)) as control:
-        null_fd = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null_fd, 0)
-        os.close(null_fd)
-        if os.geteuid() != 0:
-            _become_root_of_own_namespace()
+    control_fd = os.dup(0)
+    null_fd = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null_fd, 0)
+    os.close(null_fd)
+    if os.geteuid() != 0 and (inner := _become_root_of_own_namespace()):
+        os.close(control_fd)
+        _, status = os.waitpid(inner, 0)
+        return os.waitstatus_to_exitcode(status)
+    with socket.socket(fileno=control_fd) as control:
         _Launcher(control).serve()
     return 0
 
 
-def _become_root_of_own_namespace() -> None:
-    """As an ordinary user: be root in a user namespace that knows this user only."""
+def _become_root_of_own_namespace() -> int:
+    """As an ordinary user: be root in a user namespace that knows this user only; return as fork does.
+
+    The process namespace is a new one too: only into one of its own may the launcher return after each fork.
+    """
     uid, gid = os.geteuid(), os.getegid()
-    unshare(CLONE_NEWUSER | CLONE_NEWNS)
+    unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
+    inner = os.fork()
+    if inner == 0:
+        die_with_parent(signal.SIGKILL)
+    return inner
 
 
 class _Launcher:
@@ -135,12 +144,12 @@ class _Launcher:
         except OSError as exc:
             with socket.socket(fileno=os.dup(channel_fd)) as channel:
                 report.send(channel, report.Failure(f"cannot make a process: {exc}", 125))
-            self._send(Launched(serial, 0))
+            self._send(Launched(serial))
             return
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, serial)
         self._selector.register(pidfd, selectors.EVENT_READ)
-        self._send(Launched(serial, pid), pidfd)
+        self._send(Launched(serial), pidfd)
 
     def _fork(self, target_fd: int) -> int:
         """Fork into a new process namespace, or into that of a running container."""

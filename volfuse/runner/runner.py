@@ -29,6 +29,7 @@ from volfuse.runner.launcher import MESSAGE_BYTES, Ended, Launch, Launched
 from volfuse.runner.loop import READ, Loop
 from volfuse.runner.process import RunningProcess, Streams
 from volfuse.sys.fdpassing import receive_with_fds
+from volfuse.sys.pidfd import pid_of
 
 __all__ = ["LauncherRunner", "runner_lock"]
 
@@ -187,10 +188,10 @@ class LauncherRunner:
             return
         news = _decoder.decode(body)
         match news:
-            case Launched(serial=serial, pid=pid):
+            case Launched(serial=serial):
                 with self._guard:
-                    process = self._processes[serial] if pid else self._processes.pop(serial)
-                process.set_made(pid, fds[0] if fds else -1)
+                    process = self._processes[serial] if fds else self._processes.pop(serial)
+                process.set_made(pid_of(fds[0]) if fds else 0, fds[0] if fds else -1)
             case Ended(serial=serial, exit_code=code):
                 with self._guard:
                     process = self._processes.pop(serial)

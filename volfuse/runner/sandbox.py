@@ -30,6 +30,7 @@ from volfuse.sys.mountapi import (
     open_tree,
 )
 from volfuse.sys.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS, setns
+from volfuse.sys.pidfd import pid_of
 
 __all__ = ["build", "enter"]
 
@@ -124,8 +125,7 @@ def _open_namespaces(info_fd: int, stack: ExitStack) -> list[tuple[int, int]]:
     child = json.loads(_read_all(info_fd))["child-pid"]
     pidfd = os.pidfd_open(child)
     try:
-        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as lines:
-            pid = next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+        pid = pid_of(pidfd)
         opened = []
         for name, kind in _NAMESPACES:
             fd = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
