@@ -47,6 +47,7 @@ def attach(
 ) -> int:
     """Attach to a container and end with its exit status."""
     client = client_of(ctx)
+    client.connect()
     path = f"/containers/{segment(container)}"
     with ExitStack() as stack:
         waiting = stack.enter_context(ExitWait(client, container))

@@ -94,4 +94,4 @@ def _run(client: Client, path: str, body: dict[str, Json], console: dict[str, Js
         if tty and is_terminal(sys.stdin):
             signals.follow_window(path)
         refuse_detached(connected.run())
-        return int(client.get(f"{path}/json")["ExitCode"])
+        return client.get(f"{path}/json")["ExitCode"] or 0  # none yet: it has closed its output, but runs on

@@ -42,27 +42,27 @@ class Program:
     received: bytes = b""
 
     def reset(self) -> None:
-        """Be as before, for another client."""
-        for event in (self.started, self.ended, self.got_signal, self.resized):
-            event.clear()
+        """Be as before, for another client; what the earlier one has left behind keeps the old events."""
+        self.started, self.ended, self.got_signal, self.resized = (threading.Event() for _ in range(4))
         if self.running:
             self.started.set()
         self.killed.clear()
 
     def attached(self, wire: Wire) -> None:
         """Run once started."""
+        ended = self.ended
         awaited(self.started)
         try:
             self.script(wire)
         finally:
-            self.ended.set()
+            ended.set()
 
     def exit_status(self, _request: Request) -> Reply:
         """Answer to `wait`: the head at once, the body at the end."""
-        return Reply(chunks=self._ending())
+        return Reply(chunks=self._ending(self.ended))
 
-    def _ending(self) -> Iterator[bytes]:
-        awaited(self.ended)
+    def _ending(self, ended: threading.Event) -> Iterator[bytes]:
+        awaited(ended)
         yield b'{"StatusCode":%d}\n' % self.status
 
     def start(self, _request: Request) -> Reply:

@@ -194,7 +194,6 @@ def test_attach_refuses_containers_that_do_not_run(state: str, fake: FakeDaemon,
         return client.on_pipes("attach box")
 
     program = _program(running=True)
-    program.ended.set()
     _assert_alike(*_both(fake, clients, program, drive))
 
 
@@ -206,17 +205,19 @@ def test_output_of_a_terminal_is_not_in_frames(line: str, fake: FakeDaemon, clie
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("line", "code", "message"),
     [
-        (400, 'failed to create task: exec: "nope": executable file not found in $PATH'),
-        (400, 'exec: "/etc": permission denied'),
-        (400, 'exec: "/etc": is a directory'),
-        (404, "OCI: no such file or directory"),
-        (500, "boom"),
-        (409, "it is paused"),
+        ("run x", 400, 'failed to create task: exec: "nope": executable file not found in $PATH'),
+        ("run x", 400, 'exec: "/etc": permission denied'),
+        ("run x", 400, 'exec: "/etc": is a directory'),
+        ("run x", 404, "OCI: no such file or directory"),
+        ("run x", 500, "boom"),
+        ("run -d x", 409, "it is paused"),
+        ("run --rm -d x", 404, "OCI: no such file or directory"),
+        ("start box", 500, "boom"),
+        ("start -a box", 404, "OCI: no such file or directory"),
     ],
 )
-@pytest.mark.parametrize("line", ["run x", "run -d x", "run --rm -d x", "start box", "start -a box"])
 def test_start_that_fails(line: str, code: int, message: str, fake: FakeDaemon, clients: list[Client]) -> None:
     def drive(client: Client) -> Outcome:
         program.script = lambda wire: None
@@ -291,8 +292,18 @@ def test_cidfile_is_written(fake: FakeDaemon, clients: list[Client], home: Path)
     _assert_alike(*_both(fake, clients, _program(), drive))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGRTMIN + 3])
-@pytest.mark.parametrize("line", ["run x", "run -i x", "attach box"])
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("run x", signal.SIGINT),
+        ("run x", signal.SIGTERM),
+        ("run x", signal.SIGTSTP),
+        ("run -i x", signal.SIGHUP),
+        ("attach box", signal.SIGUSR1),
+        ("attach box", signal.SIGRTMIN + 3),
+        ("start -a box", signal.SIGRTMAX - 2),
+    ],
+)
 def test_signals_are_passed_on(line: str, number: int, fake: FakeDaemon, clients: list[Client]) -> None:
     def script(wire: Wire) -> None:
         wire.frame(1, b"ready\n")
