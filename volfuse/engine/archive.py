@@ -116,6 +116,8 @@ class Archive:
             if exc.errno != errno.EROFS:
                 raise
             raise InvalidSpec(_read_only(mount)) from exc
+        finally:
+            self._table.changed(view, extraction.touched)
         self._containers.announce(found, "extract-to-dir")
 
     def _view(self, container: Container) -> View:

@@ -54,12 +54,14 @@ class Extraction:
         root: path in the view of the directory, without links.
         owner: what all files belong to; None leaves the owners of the archive.
         no_overwrite_dir_non_dir: a directory and a file do not replace each other.
+        touched: paths in the view that were made, replaced or changed so far.
     """
 
     view: View
     root: bytes
     owner: tuple[int, int] | None = None
     no_overwrite_dir_non_dir: bool = False
+    touched: set[bytes] = field(default_factory=set)
     _parent: tuple[bytes, bytes] | None = None  # the last entry's parent, as written and as it was followed
     _directories: dict[bytes, Member] = field(default_factory=dict)
 
@@ -87,6 +89,7 @@ class Extraction:
     def _extract(self, member: Member) -> None:
         name = self._relative(member.name)
         path = self._locate(name)
+        self.touched.add(path)
         found = self._existing(path)
         if found is not None:
             if not name and stat.S_ISDIR(found):
@@ -129,6 +132,7 @@ class Extraction:
                 made = join(made, name)
                 with contextlib.suppress(FileExistsError):
                     places.mkdir(self.view.locate_entry(made), 0o755, _ROOT)
+                    self.touched.add(made)
                     places.chmod(self.view.locate(made), 0o755)
         return parent
 

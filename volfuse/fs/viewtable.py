@@ -10,7 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.errors import Conflict, NotFound
@@ -18,13 +19,26 @@ from volfuse.fs.inodes import ROOT_INODE, InodeNumbers
 from volfuse.fs.source import MissingSource, SourceTable
 from volfuse.fs.view import Attributes, Mount, Place, View, synthetic_directory
 
-__all__ = ["ViewTable"]
+__all__ = ["Listener", "ViewTable"]
 
 _log = logging.getLogger(__name__)
 
-Listener = Callable[[bytes, View | None, View | None], None]
-"""Gets a name, the view that had it, and that view as it is shown now: the first is None for a new view, the second for
-one that is gone."""
+
+class Listener(Protocol):
+    """Hears of changes that do not come through a mount: for transports whose kernel keeps names."""
+
+    def names_changed(self, name: bytes, before: View | None, now: View | None) -> None:
+        """Hear which view had a name, and that view as it is shown now.
+
+        Args:
+            before: None for a new view.
+            now: None for one that is gone.
+        """
+        ...
+
+    def contents_changed(self, view: View, paths: Collection[bytes]) -> None:
+        """Hear which paths of a view were made, replaced, removed or given other attributes; no leading slash."""
+        ...
 
 
 class ViewTable:
@@ -42,12 +56,12 @@ class ViewTable:
         self._listeners: tuple[Listener, ...] = ()
 
     def subscribe(self, listener: Listener) -> None:
-        """Call `listener` after each change: for transports whose kernel keeps names."""
+        """Tell `listener` of each change after it."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
     def unsubscribe(self, listener: Listener) -> None:
-        """Call `listener` no more."""
+        """Tell `listener` nothing more."""
         with self._lock:
             self._listeners = tuple(other for other in self._listeners if other != listener)
 
@@ -67,7 +81,7 @@ class ViewTable:
             self._replace({**self._views, key: view})
             listeners = self._listeners
         for listener in listeners:
-            listener(key, None, view)
+            listener.names_changed(key, None, view)
         return view
 
     def detach(self, name: str) -> None:
@@ -81,7 +95,7 @@ class ViewTable:
             self._replace({key: view for key, view in self._views.items() if view is not gone})
             listeners = self._listeners
         for listener in listeners:
-            listener(os.fsencode(name), gone, None)
+            listener.names_changed(os.fsencode(name), gone, None)
 
     def rename(self, old: str, new: str) -> None:
         """Show a container under another name.
@@ -99,7 +113,17 @@ class ViewTable:
             self._replace({**others, os.fsencode(new): renamed})
             listeners = self._listeners
         for listener in listeners:
-            listener(os.fsencode(old), view, renamed)
+            listener.names_changed(os.fsencode(old), view, renamed)
+
+    def changed(self, view: View, paths: Collection[bytes]) -> None:
+        """Say that the daemon has changed paths of a view past the mount, so that nobody goes by what was there.
+
+        Returns when it holds. Not for a thread that serves a request of the mount: the kernel may wait for that one.
+        """
+        with self._lock:
+            listeners = self._listeners
+        for listener in listeners:
+            listener.contents_changed(view, paths)
 
     def get(self, name: bytes) -> View | None:
         """Return the view shown as `name`."""

@@ -561,3 +561,24 @@ def test_copies_are_told_as_dockers_events(lab):
     lab.get("/etc/f")
     lab.put("/etc", tar(member("g")))
     assert lab.known.announced == ["archive-path", "extract-to-dir"]
+
+
+def test_the_table_hears_which_paths_were_touched_also_by_a_copy_that_failed(tmp_path):
+    lab = Lab(tmp_path)
+    heard = []
+
+    class Listening:
+        def names_changed(self, name, before, now):
+            raise AssertionError
+
+        def contents_changed(self, view, paths):
+            heard.append((view.name, set(paths)))
+
+    lab.table.subscribe(Listening())
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name in ("file", "deep/er/file", "../out", "later"):
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(InvalidSpec):
+        lab.put("/etc", archive.getvalue())
+    assert heard == [("c1", {b"etc/file", b"etc/deep", b"etc/deep/er", b"etc/deep/er/file"})]

@@ -241,6 +241,10 @@ class NodeTable:
             node.nlookup += 1
             return node
 
+    def find_directory_node(self, container: str, mount: MountState, key: int) -> DirectoryNode | None:
+        """Return the node that a view has of the directory with this key."""
+        return self._directory_nodes.get((container, mount.number, key))
+
     def directory(self, key: int, parent: Directory | None, name: bytes, new: bool = False) -> Directory:
         """Return the directory with this key, known to be at a place from now on."""
         with self.lock:

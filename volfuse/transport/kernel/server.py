@@ -25,8 +25,7 @@ from volfuse.transport.kernel.nodes import (
 from volfuse.transport.kernel.places import OpenDirectories, stale
 from volfuse.transport.kernel.session import Reader, Session
 from volfuse.transport.kernel.viewstates import ViewStates
-from volfuse.transport.kernel.wire.flags import FUSE_EXPIRE_ONLY
-from volfuse.transport.kernel.wire.notifications import inval_attributes, inval_entry
+from volfuse.transport.kernel.wire.notifications import inval_attributes
 from volfuse.transport.kernel.wire.replies import ATTR_REPLY, ENTRY_REPLY, NO_ENTRY_ATTR, encode_device
 
 __all__ = ["EntryFields", "Server"]
@@ -168,16 +167,6 @@ class Server:
             root.pinned = True
             root.holder = RootFd(state.source)
         return root
-
-    def names_changed(self, name: bytes, before: View | None, now: View | None) -> None:
-        """Make the kernel forget the name that a view had; with the view gone, all that it holds below."""
-        self.invalidate(inval_attributes(ROOT_ID))
-        if before is None:
-            return
-        if now is None:
-            self.views.drop(before)
-        # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
-        self.invalidate(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
 
     # Attributes.
 

@@ -16,6 +16,7 @@ from volfuse.transport.base import Failures
 from volfuse.transport.kernel import mounting
 from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.locks import Locks
+from volfuse.transport.kernel.elsewhere import Elsewhere
 from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
 from volfuse.transport.kernel.operations import table as handlers_of
 from volfuse.transport.kernel.operations.attributes import Attributes
@@ -53,6 +54,7 @@ class Running:
     connection: int
     session: Session
     server: Server
+    elsewhere: Elsewhere
     handles: Handles
     locks: Locks
     failures: Failures
@@ -118,14 +120,14 @@ class KernelTransport:
             raise
         self._mountpoint = path
         self._running.session.start()
-        self._table.subscribe(self._running.server.names_changed)
+        self._table.subscribe(self._running.elsewhere)
 
     def stop(self) -> None:
         """Unmount, detaching the mount if it is in use, and close every handle."""
         running = self._running
         if running is None:
             return
-        self._table.unsubscribe(running.server.names_changed)
+        self._table.unsubscribe(running.elsewhere)
         if not running.session.done.is_set():
             mounting.unmount(self._mountpoint)
         if not running.session.done.wait(_STOP_DEADLINE_S / 10):
@@ -168,7 +170,7 @@ class KernelTransport:
         )
         handlers = handlers_of(*(theme.handlers() for theme in themes))
         server.session = session = Session(fd, handlers, Undo(server, handles), failures)
-        return Running(fd, connection, session, server, handles, locks, failures, agreed)
+        return Running(fd, connection, session, server, Elsewhere(server), handles, locks, failures, agreed)
 
     def _initialise(self, fd: int) -> Agreement:
         """Answer INIT, which the kernel sends first."""

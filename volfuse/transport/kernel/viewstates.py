@@ -40,6 +40,12 @@ class ViewStates:
                 state = known[1][id(mount)] = MountState(mount, exact=self._exact, overlay=overlay)
             return state
 
+    def known(self, view: View, mount: Mount) -> MountState | None:
+        """Return the state of a mount of a view if the kernel has asked for the view."""
+        with self._lock:
+            known = self._states.get(view.container)
+            return known[1].get(id(mount)) if known is not None and known[0] is view.mounts else None
+
     def drop(self, view: View) -> None:
         """Let go of a view that is no longer shown."""
         with self._lock:

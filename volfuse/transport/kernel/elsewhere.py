@@ -1,0 +1,87 @@
+"""Changes that do not come through the mount, made known to the kernel: it keeps names of views and private trees.
+
+Names are expired, never dropped: dropping one unmounts what is mounted below it, of which a running container has
+much. An expired name is asked for again at its next use, and only if it then means another file is the old one let go.
+
+The kernel takes the lock of the directory for a name, which a request under way may hold. So this runs on threads that
+serve no request of the mount.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+
+from volfuse.errors import Unavailable
+from volfuse.fs.source import Source
+from volfuse.fs.view import Place, View
+from volfuse.sys.openat2 import openat2
+from volfuse.sys.owned import owned
+from volfuse.sys.statx import StatxBuffer
+from volfuse.transport.kernel.nodes import ROOT_ID, Node
+from volfuse.transport.kernel.server import Server
+from volfuse.transport.kernel.wire.flags import FUSE_EXPIRE_ONLY
+from volfuse.transport.kernel.wire.notifications import inval_attributes, inval_entry, inval_inode
+
+__all__ = ["Elsewhere"]
+
+_DIRECTORY = 0x4000
+
+
+class Elsewhere:
+    """Listens to the table of views."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def names_changed(self, name: bytes, before: View | None, now: View | None) -> None:
+        """Make the kernel forget the name that a view had; with the view gone, all that it holds below."""
+        server = self._server
+        server.invalidate(inval_attributes(ROOT_ID))
+        if before is None:
+            return
+        if now is None:
+            server.views.drop(before)
+        # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
+        server.invalidate(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
+
+    def contents_changed(self, view: View, paths: Collection[bytes]) -> None:
+        """Expire names, attributes and pages at paths of a view. Shared sources need it not: nothing of them is kept."""
+        statx = StatxBuffer()
+        below: dict[bytes, list[bytes]] = {}
+        for path in paths:
+            self._file_changed(view.locate(path), statx)
+            if path:
+                head, _, name = path.rpartition(b"/")
+                below.setdefault(head, []).append(name)
+        for directory, names in below.items():
+            self._names_changed(view.locate(directory), names, statx)
+
+    def _file_changed(self, place: Place, statx: StatxBuffer) -> None:
+        node = self._node(place, statx)
+        if node is not None:
+            self._server.invalidate(inval_inode(node.id))
+
+    def _names_changed(self, directory: Place, names: Iterable[bytes], statx: StatxBuffer) -> None:
+        node = self._node(directory, statx)
+        if node is None:
+            return
+        for name in names:
+            self._server.invalidate(inval_entry(node.id, name, FUSE_EXPIRE_ONLY))
+        self._server.invalidate(inval_attributes(node.id))
+
+    def _node(self, place: Place, statx: StatxBuffer) -> Node | None:
+        """Return the node of what is at a place now, if the kernel holds one whose attributes it keeps."""
+        mount = self._server.views.known(place.view, place.mount)
+        if mount is None or not mount.private or not isinstance(mount.source, Source):
+            return None
+        try:
+            with owned(openat2(mount.source.fd, place.rel or b".", os.O_PATH | os.O_NOFOLLOW)) as fd:
+                found = statx.at(fd, b"")
+        except (OSError, Unavailable):  # there is nothing: what was there is gone with its name
+            return None
+        key = mount.key(found)
+        nodes = self._server.nodes
+        if found[6] & 0xF000 == _DIRECTORY:
+            return nodes.find_directory_node(place.view.container, mount, key)
+        return nodes.find_file(key)
