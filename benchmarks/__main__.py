@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         "parts", nargs="*", metavar="PART", help=f"what to measure (default: all of {', '.join(PARTS)})"
     )
     parser.add_argument("--check", action="store_true", help="measure what must hold; exit status 1 if it does not")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of each measurement (default 15)")
-    parser.add_argument("--slice", type=float, default=20, help="length of a short measurement in ms (default 20)")
+    parser.add_argument("--rounds", type=int, default=61, help="rounds of a short measurement (default 61)")
+    parser.add_argument("--slice", type=float, default=4, help="length of a short measurement in ms (default 4)")
     parser.add_argument("--only", default="", help="only operations whose name contains this")
     parser.add_argument("--files", type=int, default=10_000, help="files in the archive (default 10,000)")
     parser.add_argument("--containers", type=int, default=200, help="containers to create (default 200)")

@@ -19,7 +19,7 @@ from benchmarks.trees import grow, walk
 __all__ = ["by_size", "by_views", "large_directory", "name_of"]
 
 _SAMPLE = 500
-_LARGE = 200_000
+_LARGE = 100_000
 
 
 def name_of(views: int) -> str:

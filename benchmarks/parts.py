@@ -15,7 +15,7 @@ from benchmarks.operations import OPERATIONS
 from benchmarks.places import Place
 from benchmarks.results import Facts, Row, Section
 from benchmarks.rounds import FAILURES, Measure, calibrated, in_turn, message_of
-from benchmarks.targets import BINDFS, FUSEPY, NATIVE, SHARED, Target
+from benchmarks.targets import BINDFS, NATIVE, SHARED, Target
 from benchmarks.together import together
 from benchmarks.workloads import fio, many_files
 
@@ -123,7 +123,7 @@ def _sizes(plan: Plan, work: Path) -> Section:
     note = "Multiples of the native time for an entry. The trees are made behind the mount, 1,000 files in a folder."
     sizes = [1_000, 10_000, 100_000, *([_MILLION] if plan.full else [])]
     with ExitStack() as stack:
-        chosen = {name: target for name, target in plan.targets.items() if name in (NATIVE, SHARED, FUSEPY, BINDFS)}
+        chosen = {name: target for name, target in plan.targets.items() if name in (NATIVE, SHARED, BINDFS)}
         places = _served(plan, work, stack, chosen)
         rows = _collected(plan, by_size(places, sizes, plan.long_rounds))
         rows += _collected(plan, large_directory(places, 100_000, plan.long_rounds))

@@ -14,6 +14,9 @@ Measure = Callable[[], float]
 """Does something once and returns how many seconds a unit of it took."""
 
 
+_PAUSE_S = 0.0005  # who has slept begins with a time slice of its own, and is less often interrupted on a busy machine
+
+
 class Failed(Exception):
     """A workload did not do what it should; the text says what went wrong."""
 
@@ -63,7 +66,12 @@ def calibrated(run: Callable[[int], None], slice_s: float, step: int = 1) -> Mea
     while (took := _timed(run, count)) < slice_s / 4:
         count *= 2
     count = max(round(count * slice_s / took / step), 1) * step
-    return lambda: _timed(run, count) / count
+
+    def measure() -> float:
+        time.sleep(_PAUSE_S)
+        return _timed(run, count) / count
+
+    return measure
 
 
 def message_of(failure: BaseException) -> str:
