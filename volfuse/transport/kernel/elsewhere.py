@@ -46,7 +46,7 @@ class Elsewhere:
         server.invalidate(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
 
     def contents_changed(self, view: View, paths: Collection[bytes]) -> None:
-        """Expire names, attributes and pages at paths of a view. Shared sources need it not: nothing of them is kept."""
+        """Expire names, attributes and pages at paths of a view. Of shared sources nothing old is kept."""
         statx = StatxBuffer()
         below: dict[bytes, list[bytes]] = {}
         for path in paths:

@@ -14,9 +14,9 @@ from volfuse.errors import Unavailable
 from volfuse.fs.viewtable import ViewTable
 from volfuse.transport.base import Failures
 from volfuse.transport.kernel import mounting
+from volfuse.transport.kernel.elsewhere import Elsewhere
 from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.locks import Locks
-from volfuse.transport.kernel.elsewhere import Elsewhere
 from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
 from volfuse.transport.kernel.operations import table as handlers_of
 from volfuse.transport.kernel.operations.attributes import Attributes
