@@ -79,6 +79,8 @@ class ExitWait:
     def _listen(self) -> None:
         try:
             self._answer = json.loads(self._reply.read())
-        except (OSError, ValueError, HTTPException) as fault:
+        except HTTPException:
+            self._fault = EOFError("unexpected EOF")
+        except (OSError, ValueError) as fault:
             self._fault = fault
         self._then()

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -487,3 +487,20 @@ def test_streams_only_for_input_can_detach(fake: FakeDaemon, clients: list[Clien
 
     expected, found = _both(fake, clients, program, drive)
     assert found.outcome == expected.outcome
+
+
+def test_daemon_that_goes_away_leaves_the_status_unknown(fake: FakeDaemon, clients: list[Client]) -> None:
+    def drive(client: Client) -> Outcome:
+        fake.routes[f"POST /containers/{CONTAINER}/wait"] = Reply(chunks=_cut_off())
+        return client.on_pipes("run x")
+
+    expected, found = _both(fake, clients, _program(), drive)
+    assert isinstance(expected.outcome, Outcome)
+    assert isinstance(found.outcome, Outcome)
+    assert found.outcome.status == expected.outcome.status == 125
+    assert found.outcome.err.endswith("error waiting for container: unexpected EOF\n")
+
+
+def _cut_off() -> Iterator[bytes]:
+    yield b'{"Stat'
+    raise ConnectionAbortedError
