@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from volfuse.daemon.stalemounts import detach_stale
+from volfuse.transport.stalemounts import detach_stale
 
 __all__ = ["DaemonDied", "DaemonProcess"]
 

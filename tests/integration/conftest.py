@@ -14,9 +14,9 @@ import docker
 import pytest
 
 from tests.support import needs
-from volfuse.daemon.stalemounts import fuse_mounts_below
 from volfuse.sys.mountinfo import read_mountinfo
 from volfuse.testing import DaemonProcess
+from volfuse.transport.stalemounts import mounts_below
 
 __all__ = ["Docker", "busybox_rootfs", "rootfs"]
 
@@ -79,7 +79,7 @@ def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
         yield process
         running = process.running
         status = process.stop() if running else 0
-        left = list(fuse_mounts_below(os.fsencode(process.views), read_mountinfo()))
+        left = list(mounts_below(os.fsencode(process.views), read_mountinfo()))
     assert status == 0, process.log
     assert left == []
     assert not os.path.exists(f"/proc/{pid}")

@@ -14,9 +14,9 @@ import docker
 import pytest
 
 from tests.integration.conftest import rootfs
-from volfuse.daemon.stalemounts import fuse_mounts_below
 from volfuse.sys.mountinfo import read_mountinfo
 from volfuse.testing import DaemonDied, DaemonProcess
+from volfuse.transport.stalemounts import mounts_below
 
 
 def volfused(*arguments, below=()):
@@ -60,7 +60,7 @@ def test_a_transport_that_is_not_there_is_a_clear_error(tmp_path, transport):
     assert done.returncode == 1
     assert "/dev/fuse" in done.stderr or "libfuse cannot mount" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(fuse_mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []
+    assert list(mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []
 
 
 def test_json_logs_are_objects(daemon):
@@ -99,7 +99,7 @@ def test_a_killed_daemon_leaves_nothing_that_hinders_the_next(daemon, sdk, image
         os.listdir(daemon.views)
     daemon.start()
     assert Path(daemon.views, "keeper", "volume01", "note").read_text() == "kept"
-    assert len(list(fuse_mounts_below(os.fsencode(daemon.views), read_mountinfo()))) == 1
+    assert len(list(mounts_below(os.fsencode(daemon.views), read_mountinfo()))) == 1
 
 
 def test_an_open_stream_does_not_hold_up_the_end(daemon, sdk):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import structlog
 
-from volfuse.daemon.stalemounts import detach_stale
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import ViewBinder
 from volfuse.errors import Unavailable, Unsupported
@@ -24,6 +23,7 @@ from volfuse.store.sqlite import SqliteStore
 from volfuse.transport.base import Transport
 from volfuse.transport.binder import BindBinder, SessionBinder
 from volfuse.transport.kernel.transport import KernelTransport
+from volfuse.transport.stalemounts import detach_stale
 
 __all__ = ["TRANSPORTS", "Settings", "compose"]
 

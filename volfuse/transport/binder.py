@@ -15,6 +15,7 @@ from pathlib import Path
 from volfuse.sys.mount import MNT_DETACH, umount2
 from volfuse.sys.mountinfo import mount_at
 from volfuse.transport.base import Transport
+from volfuse.transport.stalemounts import FS_TYPE
 
 __all__ = ["BindBinder", "SessionBinder"]
 
@@ -43,7 +44,7 @@ class BindBinder:
         """Detach what this made at `directory`, also while it is in use."""
         path = os.fsencode(directory)
         mount = mount_at(path)
-        if mount is not None and mount.fs_type == b"fuse.volfuse":
+        if mount is not None and mount.fs_type == FS_TYPE:
             umount2(path, MNT_DETACH)
 
 

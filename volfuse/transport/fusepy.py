@@ -23,13 +23,14 @@ import signal
 import threading
 import time
 
-from volfuse.errors import Conflict, Unavailable
+from volfuse.errors import Unavailable
 from volfuse.fs.viewtable import ViewTable
 from volfuse.sys.mount import MNT_DETACH, umount2
-from volfuse.sys.mountinfo import mount_at
 from volfuse.sys.threadfs import own_umask
 from volfuse.transport.fusepy_library import functions, library, mount
 from volfuse.transport.fusepy_operations import FusepyOperations
+from volfuse.transport.fusermount import unmount_as_user, user_allow_other
+from volfuse.transport.stalemounts import take_over
 
 __all__ = ["FusepyTransport"]
 
@@ -72,7 +73,7 @@ class FusepyTransport:
             Unavailable: libfuse cannot mount here; it has said why on stderr.
         """
         self._mountpoint = os.path.realpath(mountpoint)
-        detach_stale(self._mountpoint)
+        take_over(self._mountpoint)
         self._thread = threading.Thread(target=self._serve, name="fuse", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + _START_DEADLINE_S
@@ -105,7 +106,7 @@ class FusepyTransport:
     def _unmount(self) -> bool:
         """Take the mount away; return whether nothing used it any more."""
         if os.geteuid() != 0:
-            return _fusermount(self._mountpoint)
+            return unmount_as_user(self._mountpoint) or not unmount_as_user(self._mountpoint, lazy=True)
         try:
             umount2(self._mountpoint)
         except OSError as exc:
@@ -148,40 +149,5 @@ class FusepyTransport:
         del kept
 
 
-def detach_stale(mountpoint: bytes) -> None:
-    """Detach what a daemon that was killed has left mounted (it answers ENOTCONN).
-
-    Raises:
-        Conflict: what is mounted there is alive, or not ours.
-    """
-    while (found := mount_at(mountpoint)) is not None:
-        try:
-            os.statvfs(mountpoint)  # always asks the daemon, where attributes may come from the cache
-        except OSError as exc:
-            if exc.errno != errno.ENOTCONN or found.fs_type != b"fuse.volfuse":
-                raise
-        else:
-            raise Conflict(f"{os.fsdecode(mountpoint)}: something is mounted there already")
-        if os.geteuid() == 0:
-            umount2(mountpoint, MNT_DETACH)
-        elif not _fusermount(mountpoint):
-            raise Conflict(f"{os.fsdecode(mountpoint)}: a stale mount cannot be detached")
-
-
 def _options() -> str:
-    return _OPTIONS + ",allow_other" if os.geteuid() == 0 or _user_allow_other() else _OPTIONS
-
-
-def _user_allow_other() -> bool:
-    try:
-        with open("/etc/fuse.conf", encoding="utf-8") as file:
-            return any(line.strip() == "user_allow_other" for line in file)
-    except OSError:
-        return False
-
-
-def _fusermount(mountpoint: bytes) -> bool:
-    """Unmount as an ordinary user; return whether it was not in use."""
-    return os.spawnlp(os.P_WAIT, "fusermount", "fusermount", "-u", "-q", os.fsdecode(mountpoint)) == 0 or (
-        os.spawnlp(os.P_WAIT, "fusermount", "fusermount", "-u", "-q", "-z", os.fsdecode(mountpoint)) != 0
-    )
+    return _OPTIONS + ",allow_other" if os.geteuid() == 0 or user_allow_other() else _OPTIONS

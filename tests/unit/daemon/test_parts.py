@@ -10,15 +10,16 @@ import pytest
 from volfuse.daemon.doctor import Condition, examine
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.notify import notify
-from volfuse.daemon.stalemounts import fuse_mounts_below
 from volfuse.sys.mountinfo import parse_mountinfo
+from volfuse.transport.stalemounts import mounts_below
 
 MOUNTINFO = b"""\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 40 22 0:40 / /r/views rw,nosuid shared:20 master:3 - fuse.volfuse volfuse rw,user_id=0
-41 40 0:41 / /r/views/c\\0401 rw - fuse volfuse rw
+41 40 0:41 / /r/views/c\\0401 rw - fuse.volfuse volfuse rw
 42 22 0:42 / /r/viewsx rw - fuse volfuse rw
 43 22 0:43 / /r/views/tmp rw - tmpfs tmpfs rw
+44 22 0:44 / /r/views/other rw - fuse.sshfs host: rw
 """
 
 
@@ -44,8 +45,8 @@ def test_without_a_service_manager_nothing_is_sent(monkeypatch):
     notify("READY=1")
 
 
-def test_only_fuse_mounts_at_or_below_the_directory_are_stale():
-    assert list(fuse_mounts_below(b"/r/views", parse_mountinfo(MOUNTINFO))) == [b"/r/views", b"/r/views/c 1"]
+def test_only_our_mounts_at_or_below_the_directory_are_looked_at():
+    assert list(mounts_below(b"/r/views", parse_mountinfo(MOUNTINFO))) == [b"/r/views", b"/r/views/c 1"]
 
 
 def test_doctor_leaves_nothing_and_gives_advice_for_what_is_missing(tmp_path, monkeypatch):

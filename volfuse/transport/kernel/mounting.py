@@ -15,16 +15,17 @@ import socket
 import subprocess
 from typing import Final
 
-from volfuse.errors import Conflict, Unavailable
+from volfuse.errors import Unavailable
 from volfuse.sys.mount import MNT_DETACH, MS_NODEV, MS_NOSUID, mount, umount2
 from volfuse.sys.mountinfo import mount_at
+from volfuse.transport.fusermount import unmount_as_user, user_allow_other
+from volfuse.transport.stalemounts import FS_TYPE
 
-__all__ = ["abort", "connection_of", "detach_stale", "device_problem", "open_mounted", "unmount"]
+__all__ = ["abort", "connection_of", "device_problem", "open_mounted", "unmount"]
 
 _DEVICE: Final = b"/dev/fuse"
 _DEVICE_NUMBER: Final = os.makedev(10, 229)
 """Character device of the FUSE driver (Documentation/admin-guide/devices.txt)."""
-_FS_TYPE: Final = b"fuse.volfuse"
 _MNT_FORCE: Final = 1
 _FUSERMOUNT_S: Final = 30.0
 
@@ -55,26 +56,6 @@ def open_mounted(mountpoint: bytes) -> int:
         raise Unavailable(f"mount {os.fsdecode(mountpoint)}: {exc.strerror or exc}") from exc
 
 
-def detach_stale(mountpoint: bytes) -> None:
-    """Detach what a daemon that was killed has left mounted (it answers ENOTCONN).
-
-    Raises:
-        Conflict: what is mounted there is alive, or not ours.
-    """
-    while (found := mount_at(mountpoint)) is not None:
-        try:
-            os.statvfs(mountpoint)  # always asks the daemon, where attributes may come from the cache
-        except OSError as exc:
-            if exc.errno != errno.ENOTCONN or found.fs_type != _FS_TYPE:
-                raise
-        else:
-            raise Conflict(f"{os.fsdecode(mountpoint)}: something is mounted there already")
-        if os.geteuid() == 0:
-            umount2(mountpoint, MNT_DETACH)
-        elif not _run_fusermount("-u", "-z", "--", os.fsdecode(mountpoint)):
-            raise Conflict(f"{os.fsdecode(mountpoint)}: a stale mount cannot be detached")
-
-
 def connection_of(mountpoint: bytes) -> int:
     """Return the number of the connection that is mounted here: the minor of its st_dev."""
     found = mount_at(mountpoint)
@@ -84,9 +65,8 @@ def connection_of(mountpoint: bytes) -> int:
 def unmount(mountpoint: bytes) -> None:
     """Take the mount away; where it is in use, detach it and end the connection: its users get ENOTCONN."""
     if os.geteuid() != 0:
-        path = os.fsdecode(mountpoint)
-        if not _run_fusermount("-u", "-q", "--", path):
-            _run_fusermount("-u", "-q", "-z", "--", path)
+        if not unmount_as_user(mountpoint):
+            unmount_as_user(mountpoint, lazy=True)
         return
     try:
         umount2(mountpoint)
@@ -120,7 +100,7 @@ def _mount(mountpoint: bytes) -> int:
     fd = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     options = b"fd=%d,rootmode=40000,user_id=%d,group_id=%d,default_permissions,allow_other"
     try:
-        mount(b"volfuse", mountpoint, _FS_TYPE, MS_NOSUID | MS_NODEV, options % (fd, os.geteuid(), os.getegid()))
+        mount(b"volfuse", mountpoint, FS_TYPE, MS_NOSUID | MS_NODEV, options % (fd, os.geteuid(), os.getegid()))
     except OSError:
         os.close(fd)
         raise
@@ -128,7 +108,7 @@ def _mount(mountpoint: bytes) -> int:
 
 
 def _fusermount(mountpoint: bytes) -> int:
-    options = "fsname=volfuse,subtype=volfuse,default_permissions" + (",allow_other" if _user_allow_other() else "")
+    options = "fsname=volfuse,subtype=volfuse,default_permissions" + (",allow_other" if user_allow_other() else "")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with ours, theirs:
         done = subprocess.run(
@@ -152,16 +132,3 @@ def _receive(sock: socket.socket) -> int:
             fds.frombytes(data[: fds.itemsize])
             return fds[0]
     raise Unavailable("fusermount3 handed no device over")
-
-
-def _user_allow_other() -> bool:
-    try:
-        with open("/etc/fuse.conf", encoding="utf-8") as file:
-            return any(line.strip() == "user_allow_other" for line in file)
-    except OSError:
-        return False
-
-
-def _run_fusermount(*arguments: str) -> bool:
-    done = subprocess.run(["fusermount3", *arguments], capture_output=True, timeout=_FUSERMOUNT_S, check=False)
-    return done.returncode == 0

@@ -36,6 +36,7 @@ from volfuse.transport.kernel.viewstates import ViewStates
 from volfuse.transport.kernel.wire import requests
 from volfuse.transport.kernel.wire.flags import Init
 from volfuse.transport.kernel.wire.opcodes import Opcode
+from volfuse.transport.stalemounts import take_over
 
 __all__ = ["KernelTransport"]
 
@@ -109,7 +110,7 @@ class KernelTransport:
             Unavailable: it cannot be mounted here, or the kernel is too old.
         """
         path = os.path.realpath(mountpoint)
-        mounting.detach_stale(path)
+        take_over(path)
         fd = mounting.open_mounted(path)
         try:
             agreed = self._initialise(fd)
