@@ -35,7 +35,8 @@ class Refusing:
 
 def engine_of(**parts) -> SimpleNamespace:
     """Return an engine with these parts; others fail when they are used."""
-    missing = {name: SimpleNamespace() for name in ("images", "containers", "volumes", "views", "archive", "lifecycle", "execs", "trees")}
+    names = ("images", "containers", "volumes", "views", "archive", "lifecycle", "execs", "trees")
+    missing = {name: SimpleNamespace() for name in names}
     return SimpleNamespace(**{**missing, "root": Path("/nowhere"), "events": EventLog(), **parts})
 
 
