@@ -14,14 +14,14 @@ import structlog
 
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import ViewBinder
-from volfuse.errors import Unavailable, Unsupported
+from volfuse.errors import Unavailable
 from volfuse.fs.viewtable import ViewTable
 from volfuse.images.builder import ArchiveImageBuilder
 from volfuse.images.privatetree import PrivateTrees
 from volfuse.runner.runner import LauncherRunner, runner_lock
 from volfuse.store.sqlite import SqliteStore
 from volfuse.transport.base import Transport
-from volfuse.transport.binder import BindBinder, SessionBinder
+from volfuse.transport.binder import BindBinder, RefusingBinder
 from volfuse.transport.kernel.transport import KernelTransport
 from volfuse.transport.stalemounts import detach_stale
 
@@ -111,9 +111,8 @@ def _transport(settings: Settings, table: ViewTable) -> tuple[Transport, ViewBin
     """Choose how views are served, and how they are mounted elsewhere."""
     transport = _choose(settings.transport, table)
     _log.info("transport chosen", transport=transport.name, reason=transport.reason)
-    if os.geteuid() == 0:
-        return transport, BindBinder(settings.views)
-    return transport, SessionBinder(lambda view, read_only: _session(table, view, read_only=read_only))
+    binder = BindBinder if os.geteuid() == 0 else RefusingBinder
+    return transport, binder(settings.views)
 
 
 def _choose(wanted: str, table: ViewTable) -> Transport:
@@ -138,10 +137,3 @@ def _fusepy(table: ViewTable, reason: str) -> Transport:
     except OSError as exc:  # fusepy looks for libfuse when it is imported
         raise Unavailable(f"transport fusepy: {exc}: install libfuse2") from exc
     return FusepyTransport(table, reason)
-
-
-def _session(table: ViewTable, view: str, *, read_only: bool) -> Transport:
-    """Return a transport for a mount of its own, as users other than root need it."""
-    if view or read_only:
-        raise Unsupported("only root can mount one view, or mount read-only: mount all views instead")
-    return _fusepy(table, "mounted by the user")

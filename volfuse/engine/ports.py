@@ -175,6 +175,7 @@ class ViewBinder(Protocol):
         """Mount the view called `view` (empty: all of them) at a directory.
 
         Raises:
+            Unsupported: this user may not.
             OSError: the system refuses.
         """
         ...

@@ -23,7 +23,7 @@ from volfuse.core.wire import TmpfsOptions
 from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
-from volfuse.errors import Conflict, Internal, InvalidSpec, NotFound, Unavailable
+from volfuse.errors import Conflict, Internal, InvalidSpec, NotFound, Unavailable, Unsupported
 from volfuse.fs.view import Mount
 from volfuse.fs.viewtable import ViewTable
 
@@ -239,6 +239,9 @@ class Views:
                 try:
                     self._binder.unbind(bound.directory)
                     self._bind(bound, names[bound.container] if bound.container else "")
+                except Unsupported as exc:  # root made it, another user starts the daemon now
+                    _log.warning("cannot mount a view again: %s", exc)
+                    self._forget(bound)
                 except OSError:
                     _log.exception("cannot mount a view at %s again", bound.directory)
                     self._forget(bound)

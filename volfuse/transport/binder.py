@@ -1,23 +1,21 @@
-"""Mounting a view at a directory of the user's: a bind mount as root, a mount of its own otherwise.
+"""Mounting a view at a directory of the user's: a bind mount, which only root can make.
 
 Bind mounts are made by mount(8): the daemon itself must not look up paths below a mount that it serves.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
+from volfuse.errors import Unsupported
 from volfuse.sys.mount import MNT_DETACH, umount2
 from volfuse.sys.mountinfo import mount_at
-from volfuse.transport.base import Transport
 from volfuse.transport.stalemounts import FS_TYPE
 
-__all__ = ["BindBinder", "SessionBinder"]
+__all__ = ["BindBinder", "RefusingBinder"]
 
 _MOUNT_S = 30.0
 
@@ -48,28 +46,25 @@ class BindBinder:
             umount2(path, MNT_DETACH)
 
 
-class SessionBinder:
-    """A FUSE mount for each directory; works for everyone who may use fusermount.
+class RefusingBinder:
+    """What ordinary users get: they may not bind, and a second connection would not see changes made by the first.
 
-    Args:
-        serve: gives a transport that serves one view (empty name: all) at the root of its mount.
+    The kernel caches private trees for each connection without end.
     """
 
-    def __init__(self, serve: Callable[[str, bool], Transport]) -> None:
-        self._serve = serve
-        self._sessions: dict[str, Transport] = {}
+    def __init__(self, views: Path) -> None:
+        self._views = views
 
-    def bind(self, view: str, directory: str, *, read_only: bool) -> None:
-        """Mount `view` (empty: all views) at `directory`.
+    def bind(self, view: str, directory: str, *, read_only: bool) -> None:  # noqa: ARG002 (as BindBinder)
+        """Refuse.
 
         Raises:
-            Unavailable: it cannot be mounted there.
+            Unsupported: always; says what to do instead.
         """
-        transport = self._serve(view, read_only)
-        transport.start(os.fsencode(directory))
-        self._sessions[directory] = transport
+        raise Unsupported(
+            f"mount at {directory}: only root can bind a view elsewhere: "
+            f"use {self._views / view}, or start the daemon with --views DIR"
+        )
 
     def unbind(self, directory: str) -> None:
-        """Unmount what is served at `directory`; what a dead daemon left there is for `bind` to take over."""
-        with contextlib.suppress(KeyError):
-            self._sessions.pop(directory).stop()
+        """Do nothing: nothing was mounted."""

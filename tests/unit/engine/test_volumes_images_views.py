@@ -156,3 +156,21 @@ def test_bad_places_for_a_mount(opened, directory, text):
     with pytest.raises(InvalidSpec, match=text):
         opened.engine.views.mount(None, directory, read_only=False)
     assert opened.store.bound() == []
+
+
+def test_a_mount_that_this_user_may_not_make_is_refused_and_forgotten(opened, tmp_path, caplog, monkeypatch):
+    place = tmp_path / "place"
+    place.mkdir()
+    opened.engine.views.mount(None, str(place), read_only=False)
+    opened.engine.views.unbind_all()
+
+    def refuse(_binder, _view, _directory, *, read_only):
+        raise Unsupported("only root can")
+
+    monkeypatch.setattr(type(opened.binder), "bind", refuse)
+    opened.reopen()
+    assert opened.store.bound() == []
+    assert "cannot mount a view again: only root can" in caplog.text
+    with pytest.raises(Unsupported, match="only root can"):
+        opened.engine.views.mount(None, str(place), read_only=False)
+    assert opened.store.bound() == []
