@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+import docker
 import pytest
 
+from tests.integration.conftest import rootfs
 from tests.support import needs
 from volfuse.sys.mountinfo import mount_at
+from volfuse.testing import DaemonProcess
 
 
 @pytest.fixture
@@ -32,7 +35,22 @@ def test_views_say_who_shares_what(call, sdk, daemon, image):
     assert set(mounts) == {"/data", "/volume01", "/volume02"}
     assert mounts["/data"]["SharedWith"] == ["one"]
     assert mounts["/data"]["RW"] is False
-    assert set(mounts["/data"]) == {"Destination", "Source", "Type", "Label", "RW", "SharedWith"}
+    assert set(mounts["/data"]) == {"Destination", "Source", "Type", "Label", "RW", "SharedWith", "Data", "DataReason"}
+
+
+@pytest.mark.parametrize(
+    ("transport", "data"),
+    [("kernel", ("passthrough", "")), ("fusepy", ("direct_io", "the fusepy transport cannot pass files through"))],
+)
+def test_views_say_how_data_travels_and_why(tmp_path, transport, data):
+    needs(os.geteuid() == 0, "only root has files passed through")
+    with DaemonProcess(tmp_path / "root", "--transport", transport) as daemon:
+        client = docker.DockerClient(base_url=daemon.docker_host)
+        client.api.import_image_from_data(rootfs(), repository="small", tag="1")
+        client.api.create_container("small:1", name="one", volumes=["/data"])
+        (view,) = client.api.get(f"{client.api.base_url}/volfuse/views").json()
+        client.close()
+    assert [(mount["Data"], mount["DataReason"]) for mount in view["Mounts"]] == [data]
 
 
 def test_a_view_is_mounted_where_the_user_wants_it(call, sdk, daemon, image, tmp_path):

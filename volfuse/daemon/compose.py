@@ -86,6 +86,7 @@ def compose(settings: Settings) -> Iterator[Engine]:
             runner=runner,
         )
         engine.views.transport = transport.name
+        engine.views.data_path = transport.data_path
         engine.views.attach_all()
         settings.views.mkdir(mode=0o755, parents=True, exist_ok=True)
         stack.callback(transport.stop)

@@ -19,6 +19,9 @@ from volfuse.images.privatetree import PrivateTrees
 from volfuse.sys.openat2 import RESOLVE_IN_ROOT, openat2
 from volfuse.sys.owned import owned
 from volfuse.sys.reflink import clone_file
+from volfuse.transport.fusermount import user_allow_other
+from volfuse.transport.kernel.initialise import passthrough_problem
+from volfuse.transport.kernel.transport import KernelTransport
 
 __all__ = ["Condition", "Finding", "examine"]
 
@@ -95,6 +98,7 @@ def _program(capability: str, names: tuple[str, ...], otherwise: Condition, advi
 
 def _fuse() -> Iterator[Finding]:
     yield _device()
+    yield _kernel_transport()
     library = ctypes.util.find_library("fuse")
     if library:
         yield Finding("libfuse 2", Condition.OK, library)
@@ -123,13 +127,32 @@ def _device() -> Finding:
     return Finding("fuse device", Condition.OK, "/dev/fuse can be opened")
 
 
+def _kernel_transport() -> Finding:
+    works, reason = KernelTransport.available()
+    if works:
+        return Finding("kernel transport", Condition.OK, reason)
+    return Finding(
+        "kernel transport",
+        Condition.DEGRADED,
+        reason,
+        "views are served by fusepy instead: slower, see docs/fusepy-limits.md; make /dev/fuse usable",
+    )
+
+
+def _passthrough(trial: str) -> Finding:
+    problem = passthrough_problem(trial)
+    if not problem:
+        return Finding("passthrough", Condition.OK, "the kernel reads and writes files of sources itself")
+    return Finding(
+        "passthrough",
+        Condition.DEGRADED,
+        f"reads and writes go through the daemon: {problem}",
+        "run volfuse as root on Linux 6.9 or newer",
+    )
+
+
 def _allow_other(path: str = "/etc/fuse.conf") -> Finding:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            allowed = any(line.strip() == "user_allow_other" for line in lines)
-    except FileNotFoundError:
-        allowed = False
-    if allowed:
+    if user_allow_other(path):
         return Finding("other users", Condition.OK, f"{path} has user_allow_other")
     return Finding(
         "other users",
@@ -146,6 +169,7 @@ def _file_system(directory: Path) -> Iterator[Finding]:
         return
     yield Finding("state root", Condition.OK, f"{directory} can be written to")
     with tempfile.TemporaryDirectory(prefix=".volfuse-doctor-", dir=directory) as trial:
+        yield _passthrough(trial)
         yield _private_trees(Path(trial))
         yield _xattrs(trial)
         yield _reflinks(trial)

@@ -13,10 +13,11 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from volfuse.core.datapath import DataPath
 from volfuse.core.model import Container, MountPoint, MountType
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.core.wire import TmpfsOptions
@@ -24,7 +25,7 @@ from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
 from volfuse.errors import Conflict, Internal, InvalidSpec, NotFound, Unavailable, Unsupported
-from volfuse.fs.view import Mount
+from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
 
 __all__ = ["MountReport", "ViewReport", "Views"]
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MountReport:
-    """One mount of a view, and which other containers share its source."""
+    """One mount of a view, which other containers share its source, and how its data travels (None: not shown)."""
 
     destination: str
     source: str
@@ -42,6 +43,7 @@ class MountReport:
     label: str
     rw: bool
     shared_with: list[str]
+    data: DataPath | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Views:
         self._binding = threading.Lock()  # held during each mount and umount
         self._bound: dict[str, BoundMount] = {}  # by directory, those that are mounted; guarded by _binding
         self.transport = ""
+        self.data_path: Callable[[View, Mount], DataPath] | None = None  # what the transport says
 
     def attach_all(self) -> None:
         """Show the views of all containers; one that cannot be shown is logged and left out."""
@@ -182,10 +185,22 @@ class Views:
                 id=container.id,
                 path=str(self._directory / container.name),
                 transport=self.transport,
-                mounts=[_report(mount, container, containers) for mount in container.mounts],
+                mounts=[
+                    _report(mount, container, containers, data)
+                    for mount, data in zip(container.mounts, self._data_paths(container), strict=True)
+                ],
             )
             for container in containers
         ]
+
+    def _data_paths(self, container: Container) -> builtins.list[DataPath | None]:
+        """Return how data travels, for each mount of a container."""
+        data_path = self.data_path
+        view = self._table.get(os.fsencode(container.name)) if data_path is not None else None
+        shown = [mount for mount in view.mounts if mount.destination] if view is not None else []
+        if view is None or data_path is None or len(shown) != len(container.mounts):  # `-v /` is not shown
+            return [None] * len(container.mounts)
+        return [data_path(view, mount) for mount in shown]
 
     def mounts(self) -> builtins.list[BoundMount]:
         """Return what the user mounted outside of the directory of views, by directory."""
@@ -273,11 +288,11 @@ def _label(mount: MountPoint) -> str:
     return mount.name or mount.source
 
 
-def _report(mount: MountPoint, owner: Container, containers: Iterable[Container]) -> MountReport:
+def _report(mount: MountPoint, owner: Container, containers: Iterable[Container], data: DataPath | None) -> MountReport:
     """Describe a mount; containers that mount the same source share it."""
     sharers = [
         other.name
         for other in containers
         if other.id != owner.id and mount.source and any(m.source == mount.source for m in other.mounts)
     ]
-    return MountReport(mount.destination, mount.source, mount.type.value, _label(mount), mount.rw, sharers)
+    return MountReport(mount.destination, mount.source, mount.type.value, _label(mount), mount.rw, sharers, data)

@@ -7,7 +7,9 @@ import logging
 import threading
 from typing import Protocol
 
+from volfuse.core.datapath import DataPath
 from volfuse.errors import Conflict, Forbidden, InvalidSpec, NotFound, Unavailable, Unsupported, VolfuseError
+from volfuse.fs.view import Mount, View
 
 __all__ = ["Failures", "Transport", "errno_of"]
 
@@ -40,6 +42,10 @@ class Transport(Protocol):
         Raises:
             Unavailable: it cannot be mounted here.
         """
+        ...
+
+    def data_path(self, view: View, mount: Mount) -> DataPath:
+        """Say how the contents of a mount's files travel, and why."""
         ...
 
     def stop(self) -> None:

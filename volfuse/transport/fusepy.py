@@ -23,7 +23,9 @@ import signal
 import threading
 import time
 
+from volfuse.core.datapath import DataPath
 from volfuse.errors import Unavailable
+from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
 from volfuse.sys.mount import MNT_DETACH, umount2
 from volfuse.sys.threadfs import own_umask
@@ -84,6 +86,10 @@ class FusepyTransport:
             if time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(f"mount {os.fsdecode(self._mountpoint)}: the kernel did not answer")
+
+    def data_path(self, _view: View, mount: Mount) -> DataPath:
+        """Say how files of a mount are read and written: never without the daemon."""
+        return DataPath.through_daemon(private=mount.private, reason="the fusepy transport cannot pass files through")
 
     def stop(self) -> None:
         """Unmount, detaching the mount if it is in use, and close every handle."""

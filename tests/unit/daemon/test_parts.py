@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -10,7 +11,7 @@ import pytest
 from volfuse.daemon.doctor import Condition, examine
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.notify import notify
-from volfuse.sys.mountinfo import parse_mountinfo
+from volfuse.sys.mountinfo import parse_mountinfo, read_mountinfo
 from volfuse.transport.stalemounts import mounts_below
 
 MOUNTINFO = b"""\
@@ -59,3 +60,29 @@ def test_doctor_leaves_nothing_and_gives_advice_for_what_is_missing(tmp_path, mo
     bwrap = next(f for f in findings if f.capability == "bubblewrap")
     assert bwrap.state is Condition.DEGRADED
     assert set(bwrap.to_json()) == {"Capability", "State", "Detail", "Advice"}
+
+
+def test_doctor_says_whether_the_kernel_transport_and_passthrough_work(tmp_path):
+    found = {f.capability: f for f in examine(tmp_path)}
+    assert found["kernel transport"].state is Condition.OK or found["kernel transport"].advice
+    passthrough = found["passthrough"]
+    if os.geteuid() != 0:
+        assert passthrough.detail == "reads and writes go through the daemon: CAP_SYS_ADMIN is missing"
+    assert os.listdir(tmp_path) == []
+    assert list(mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(errno.EPERM, "CAP_SYS_ADMIN is missing"), (errno.ELOOP, "the source lies on a stack of file systems")],
+)
+def test_doctor_says_why_files_are_not_passed_through(tmp_path, monkeypatch, number, reason):
+    def refuse(_device, _fd):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("volfuse.transport.kernel.initialise.open_backing", refuse)
+    found = {f.capability: f for f in examine(tmp_path)}["passthrough"]
+    assert found.state is Condition.DEGRADED
+    assert found.detail == f"reads and writes go through the daemon: {reason}"
+    assert list(mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []

@@ -19,7 +19,7 @@ from volfuse.fs.files import FileHandle
 from volfuse.transport.kernel.mounts import MountState
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 
-__all__ = ["Passthrough"]
+__all__ = ["NOT_AGREED", "REASONS", "Passthrough", "close_backing", "open_backing"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +28,11 @@ FUSE_DEV_IOC_BACKING_CLOSE: Final = 0x4004E502
 _MAP = LAYOUTS["fuse_backing_map"].struct
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-_REASONS = {
+NOT_AGREED: Final = "the kernel does not offer it (Linux 6.9, CONFIG_FUSE_PASSTHROUGH)"
+REASONS: Final = {
     errno.EPERM: "CAP_SYS_ADMIN is missing",
     errno.ELOOP: "the source lies on a stack of file systems",
-    errno.ENOTTY: "the kernel is older than Linux 6.9",
+    errno.ENOTTY: NOT_AGREED,
     errno.EOPNOTSUPP: "the source's file system does not allow it",
 }
 
@@ -57,21 +58,30 @@ class Passthrough:
             # that time (ETXTBSY).
             backing_fd = os.open(self_path(file.fd), _READING) if writes else file.fd
             try:
-                # The ioctl returns the id only if its argument can be written to.
-                argument = bytearray(_MAP.pack(backing_fd, 0, 0))
-                backing: int = fcntl.ioctl(self._device_fd, FUSE_DEV_IOC_BACKING_OPEN, argument)
+                return open_backing(self._device_fd, backing_fd)
             finally:
                 if writes:
                     os.close(backing_fd)
         except OSError as exc:
-            reason = _REASONS.get(exc.errno or 0)
+            reason = REASONS.get(exc.errno or 0)
             if reason is None:
                 raise
             mount.refused = reason
             _log.info("%s is not passed through: %s", mount.mount.label or "a source", mount.refused)
             return 0
-        return backing
 
     def unregister(self, backing: int) -> None:
         """Give a backing id back; files that are open with it go on."""
-        fcntl.ioctl(self._device_fd, FUSE_DEV_IOC_BACKING_CLOSE, backing.to_bytes(4, "little"))
+        close_backing(self._device_fd, backing)
+
+
+def open_backing(device_fd: int, fd: int) -> int:
+    """Register a file and return its backing id."""
+    # The ioctl returns the id only if its argument can be written to.
+    backing: int = fcntl.ioctl(device_fd, FUSE_DEV_IOC_BACKING_OPEN, bytearray(_MAP.pack(fd, 0, 0)))
+    return backing
+
+
+def close_backing(device_fd: int, backing: int) -> None:
+    """Give a backing id back."""
+    fcntl.ioctl(device_fd, FUSE_DEV_IOC_BACKING_CLOSE, backing.to_bytes(4, "little"))

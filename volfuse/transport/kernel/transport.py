@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
@@ -10,14 +9,17 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
+from volfuse.core.datapath import DataPath, DataRoute
 from volfuse.errors import Unavailable
+from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
 from volfuse.transport.base import Failures
 from volfuse.transport.kernel import mounting
 from volfuse.transport.kernel.elsewhere import Elsewhere
 from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.initialise import initialise
 from volfuse.transport.kernel.locks import Locks
-from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
+from volfuse.transport.kernel.negotiation import Agreement
 from volfuse.transport.kernel.operations import table as handlers_of
 from volfuse.transport.kernel.operations.attributes import Attributes
 from volfuse.transport.kernel.operations.data import Data
@@ -28,14 +30,12 @@ from volfuse.transport.kernel.operations.lookups import Lookups
 from volfuse.transport.kernel.operations.names import Names
 from volfuse.transport.kernel.operations.others import Others
 from volfuse.transport.kernel.operations.xattrs import Xattrs
-from volfuse.transport.kernel.passthrough import Passthrough
+from volfuse.transport.kernel.passthrough import NOT_AGREED, REASONS, Passthrough
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Session
 from volfuse.transport.kernel.undo import Undo
 from volfuse.transport.kernel.viewstates import ViewStates
-from volfuse.transport.kernel.wire import requests
 from volfuse.transport.kernel.wire.flags import Init
-from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.stalemounts import take_over
 
 __all__ = ["KernelTransport"]
@@ -44,7 +44,6 @@ _log = logging.getLogger(__name__)
 
 _STOP_DEADLINE_S: Final = 10.0
 _OPEN_DIRECTORIES: Final = 256
-_INIT_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,18 @@ class KernelTransport:
             return {"*": self._no_passthrough()}
         return {state.mount.label: state.refused for state in running.server.views.all() if state.refused}
 
+    def data_path(self, view: View, mount: Mount) -> DataPath:
+        """Say how files of a mount are read and written: refusals are known from the first open on."""
+        running = self._running
+        if running is None or not running.agreed.passthrough:
+            reason = self._no_passthrough()
+        else:
+            state = running.server.views.known(view, mount)
+            reason = state.refused if state is not None else ""
+        if not reason:
+            return DataPath(DataRoute.PASSTHROUGH)
+        return DataPath.through_daemon(private=mount.private, reason=reason)
+
     def start(self, mountpoint: bytes) -> None:
         """Mount on an existing directory and answer requests.
 
@@ -113,7 +124,7 @@ class KernelTransport:
         take_over(path)
         fd = mounting.open_mounted(path)
         try:
-            agreed = self._initialise(fd)
+            agreed = initialise(fd, passthrough=self._passthrough and os.geteuid() == 0)
             self._running = self.compose(fd, mounting.connection_of(path), agreed)
         except BaseException:
             mounting.unmount(path)
@@ -148,7 +159,7 @@ class KernelTransport:
     def _no_passthrough(self) -> str:
         if not self._passthrough:
             return "switched off"
-        return "CAP_SYS_ADMIN is missing" if os.geteuid() != 0 else "the kernel is older than Linux 6.9"
+        return REASONS[errno.EPERM] if os.geteuid() != 0 else NOT_AGREED
 
     def compose(self, fd: int, connection: int, agreed: Agreement) -> Running:
         """Make what answers on a device that speaks as agreed."""
@@ -172,22 +183,3 @@ class KernelTransport:
         handlers = handlers_of(*(theme.handlers() for theme in themes))
         server.session = session = Session(fd, handlers, Undo(server, handles), failures)
         return Running(fd, connection, session, server, Elsewhere(server), handles, locks, failures, agreed)
-
-    def _initialise(self, fd: int) -> Agreement:
-        """Answer INIT, which the kernel sends first."""
-        buffer = bytearray(_INIT_BYTES)
-        length = 0
-        while not length:
-            with contextlib.suppress(InterruptedError):
-                length = os.readv(fd, [buffer])
-        _, opcode, unique, _, _, _, _, _ = requests.header(buffer, length)
-        if opcode != Opcode.INIT:
-            raise Unavailable(f"the kernel began with opcode {opcode} instead of INIT")
-        agreed = agree(decode_offer(buffer, length), passthrough=self._passthrough and os.geteuid() == 0)
-        try:
-            os.write(fd, encode_agreement(unique, agreed))
-        except OSError as exc:
-            if exc.errno == errno.ENODEV:
-                raise Unavailable("unmounted before it was served") from exc
-            raise
-        return agreed

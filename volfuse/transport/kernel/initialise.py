@@ -1,0 +1,74 @@
+"""A connection's first request, INIT; and a trial connection, to learn what the machine allows."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from typing import Final
+
+from volfuse.errors import Unavailable
+from volfuse.sys.owned import owned
+from volfuse.transport.kernel import mounting
+from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
+from volfuse.transport.kernel.passthrough import NOT_AGREED, REASONS, close_backing, open_backing
+from volfuse.transport.kernel.wire import requests
+from volfuse.transport.kernel.wire.opcodes import Opcode
+
+__all__ = ["initialise", "passthrough_problem"]
+
+_INIT_BYTES: Final = 1 << 16
+
+
+def initialise(fd: int, *, passthrough: bool) -> Agreement:
+    """Answer INIT, which the kernel sends first on a mounted device.
+
+    Raises:
+        Unavailable: the kernel is too old, or it was unmounted meanwhile.
+    """
+    buffer = bytearray(_INIT_BYTES)
+    length = 0
+    while not length:
+        with contextlib.suppress(InterruptedError):
+            length = os.readv(fd, [buffer])
+    _, opcode, unique, _, _, _, _, _ = requests.header(buffer, length)
+    if opcode != Opcode.INIT:
+        raise Unavailable(f"the kernel began with opcode {opcode} instead of INIT")
+    agreed = agree(decode_offer(buffer, length), passthrough=passthrough)
+    try:
+        os.write(fd, encode_agreement(unique, agreed))
+    except OSError as exc:
+        if exc.errno == errno.ENODEV:
+            raise Unavailable("unmounted before it was served") from exc
+        raise
+    return agreed
+
+
+def passthrough_problem(directory: str) -> str:
+    """Return why files in a directory would not be passed through, empty if they would.
+
+    Tries it, on a connection of its own that is mounted in the directory for a moment; nothing stays behind.
+    """
+    if os.geteuid() != 0:
+        return REASONS[errno.EPERM]
+    try:
+        with tempfile.TemporaryDirectory(dir=directory) as mountpoint, tempfile.TemporaryFile(dir=directory) as file:
+            path = os.fsencode(os.path.realpath(mountpoint))
+            with owned(mounting.open_mounted(path)) as device:
+                try:
+                    return _try(device, file.fileno())
+                finally:
+                    mounting.unmount(path)
+    except Unavailable as exc:
+        return str(exc)
+
+
+def _try(device: int, file: int) -> str:
+    if not initialise(device, passthrough=True).passthrough:
+        return NOT_AGREED
+    try:
+        close_backing(device, open_backing(device, file))
+    except OSError as exc:
+        return REASONS.get(exc.errno or 0) or str(exc)
+    return ""
