@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.rounds import Failed
+
 __all__ = ["Place", "extract"]
 
 
@@ -49,7 +51,15 @@ class Place:
 
 
 def extract(archive: Path, directory: Path) -> None:
-    """Make a directory and extract an archive into it."""
+    """Make a directory and extract an archive into it.
+
+    Raises:
+        Failed: tar did not succeed.
+    """
     directory.mkdir()
     # times and modes are set, the owner is not: what most extractions do
-    subprocess.run(["tar", "--no-same-owner", "-xf", archive, "-C", directory], check=True, stdin=subprocess.DEVNULL)
+    command = ["tar", "--no-same-owner", "-xf", archive, "-C", directory]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if done.returncode:
+        first = done.stderr.decode(errors="replace").partition("\n")[0]
+        raise Failed("tar: " + first.rpartition(": ")[2])
