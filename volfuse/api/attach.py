@@ -19,8 +19,9 @@ from volfuse.core.detachkeys import parse_detach_keys
 from volfuse.core.model import Container
 from volfuse.engine.containerlog import ContainerLog, LogEntry, LogReader
 from volfuse.engine.containers import Containers
-from volfuse.engine.lifecycle import Lifecycle
+from volfuse.engine.observation import Observation
 from volfuse.engine.runs import Run
+from volfuse.engine.starts import Starts
 from volfuse.engine.streams import STDERR, STDOUT
 from volfuse.errors import InvalidSpec
 
@@ -30,8 +31,9 @@ __all__ = ["AttachRoutes"]
 class AttachRoutes:
     """`/containers/C/attach` and `/containers/C/logs`."""
 
-    def __init__(self, lifecycle: Lifecycle, containers: Containers, workers: Workers) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, starts: Starts, observation: Observation, containers: Containers, workers: Workers) -> None:
+        self._starts = starts
+        self._observation = observation
         self._containers = containers
         self._workers = workers
 
@@ -43,7 +45,7 @@ class AttachRoutes:
     async def attach(self, request: web.Request) -> web.StreamResponse:
         """Serve `POST /containers/C/attach`: the connection carries the program's streams from then on."""
         keys = parse_detach_keys(request.query.get("detachKeys", ""))
-        container, run = await self._workers.call(self._lifecycle.attachable, request.match_info["name"])
+        container, run = await self._workers.call(self._starts.attachable, request.match_info["name"])
         session = _session(request, container, run, keys)
         news = asyncio.Event()
         live = boolean(request, "stream")
@@ -61,7 +63,7 @@ class AttachRoutes:
         return web.Response()
 
     async def _past(self, container: Container, streams: frozenset[int]) -> bytes:
-        log = self._lifecycle.log_of(container)
+        log = self._observation.log_of(container)
         return await self._workers.transfer(_whole, log, streams, tty=container.config.tty)
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
@@ -69,7 +71,7 @@ class AttachRoutes:
         streams = _streams(request)
         if not streams:
             raise InvalidSpec("Bad parameters: you must choose at least one stream")
-        container, log = await self._workers.call(self._lifecycle.logs, request.match_info["name"])
+        container, log = await self._workers.call(self._observation.logs, request.match_info["name"])
         reader = await self._workers.transfer(
             LogReader,
             log,

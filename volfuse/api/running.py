@@ -15,6 +15,7 @@ from volfuse.api.sessions import waker
 from volfuse.api.workers import Workers
 from volfuse.core.wire import RestartPolicy, Wire
 from volfuse.engine.lifecycle import Lifecycle
+from volfuse.engine.observation import Observation
 from volfuse.engine.runs import Condition
 from volfuse.errors import InvalidSpec
 
@@ -33,8 +34,9 @@ class UpdateRequest(Wire, frozen=True):
 class RunningRoutes:
     """`/containers/C/…` for programs that run."""
 
-    def __init__(self, lifecycle: Lifecycle, workers: Workers) -> None:
+    def __init__(self, lifecycle: Lifecycle, observation: Observation, workers: Workers) -> None:
         self._lifecycle = lifecycle
+        self._observation = observation
         self._workers = workers
 
     def routes(self) -> Iterable[Route]:
@@ -105,12 +107,12 @@ class RunningRoutes:
             raise InvalidSpec(f'invalid condition: "{text}"')
         ended = asyncio.Event()
         name = request.match_info["name"]
-        container, waiting = await self._workers.call(self._lifecycle.wait, name, Condition(text), waker(ended))
+        container, waiting = await self._workers.call(self._observation.wait, name, Condition(text), waker(ended))
         try:
             response = await start_stream(request)
             await ended.wait()
         finally:
-            await self._workers.call(self._lifecycle.forget, container, waiting)
+            await self._workers.call(self._observation.forget, container, waiting)
         problem = {"Error": {"Message": waiting.error}} if waiting.error else {}
         await response.write(json_line({"StatusCode": waiting.code, **problem}))
         await response.write_eof()
@@ -125,7 +127,7 @@ class RunningRoutes:
     async def top(self, request: web.Request) -> web.Response:
         """Serve `GET /containers/C/top`."""
         titles, rows = await self._workers.call(
-            self._lifecycle.top, request.match_info["name"], request.query.get("ps_args", "")
+            self._observation.top, request.match_info["name"], request.query.get("ps_args", "")
         )
         return json_reply({"Titles": titles, "Processes": rows})
 

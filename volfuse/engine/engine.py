@@ -14,8 +14,11 @@ from volfuse.engine.execs import Execs
 from volfuse.engine.images import Images
 from volfuse.engine.lifecycle import Lifecycle
 from volfuse.engine.norunner import NoRunner
+from volfuse.engine.observation import Observation
 from volfuse.engine.ports import ImageBuilder, PrivateTrees, Runner, Store, ViewBinder
+from volfuse.engine.runrecords import RunRecords
 from volfuse.engine.runs import Runs
+from volfuse.engine.starts import Starts
 from volfuse.engine.state import StateRoot
 from volfuse.engine.trees import Trees
 from volfuse.engine.views import Views
@@ -36,7 +39,9 @@ class Engine:
     events: EventLog
     views: Views
     archive: Archive
+    starts: Starts
     lifecycle: Lifecycle
+    observation: Observation
     execs: Execs
     trees: Trees
 
@@ -80,19 +85,42 @@ class Engine:
             ids=ids,
         )
         runner = runner or NoRunner()
-        lifecycle = Lifecycle(
+        records = RunRecords(state, store, volumes, clock)
+        starts = Starts(
             state=state,
             store=store,
             containers=containers,
-            volumes=volumes,
+            records=records,
             runs=runs,
             runner=runner,
             views=views,
             views_directory=views_directory,
             clock=clock,
         )
-        execs = Execs(containers, lifecycle, runner, ids)
+        observation = Observation(store, containers, records, runs)
+        lifecycle = Lifecycle(
+            state=state,
+            store=store,
+            containers=containers,
+            records=records,
+            runs=runs,
+            starts=starts,
+            observation=observation,
+            clock=clock,
+        )
+        execs = Execs(containers, observation, runner, ids)
         own_trees = Trees(state, containers, images, views, lifecycle)
         return cls(
-            root, images, containers, volumes, events, views, Archive(table, containers), lifecycle, execs, own_trees
+            root=root,
+            images=images,
+            containers=containers,
+            volumes=volumes,
+            events=events,
+            views=views,
+            archive=Archive(table, containers),
+            starts=starts,
+            lifecycle=lifecycle,
+            observation=observation,
+            execs=execs,
+            trees=own_trees,
         )

@@ -10,7 +10,7 @@ from volfuse.core.ids import ContainerId
 from volfuse.core.model import Container
 from volfuse.core.ports import Ids
 from volfuse.engine.containers import Containers
-from volfuse.engine.lifecycle import Lifecycle
+from volfuse.engine.observation import Observation
 from volfuse.engine.ports import Process, Runner
 from volfuse.engine.runplans import exec_plan
 from volfuse.engine.streams import Input, Output
@@ -65,9 +65,9 @@ class Exec:
 class Execs:
     """The further programs of all containers."""
 
-    def __init__(self, containers: Containers, lifecycle: Lifecycle, runner: Runner, ids: Ids) -> None:
+    def __init__(self, containers: Containers, observation: Observation, runner: Runner, ids: Ids) -> None:
         self._containers = containers
-        self._lifecycle = lifecycle
+        self._observation = observation
         self._runner = runner
         self._ids = ids
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class Execs:
             Conflict: it does not run, or is paused.
             InvalidSpec: no command.
         """
-        container, _ = self._lifecycle.running(reference)
+        container, _ = self._observation.executing(reference)
         if not config.arguments:
             raise InvalidSpec("No exec command specified")
         made = Exec(self._ids.new_id(), container.id, config, Output(), Input() if config.attach_stdin else None)
@@ -124,7 +124,7 @@ class Execs:
             raise Conflict(f"exec command {exec_id} has already run")
         if found.started:
             raise Conflict(f"exec command {exec_id} is already running")
-        self._lifecycle.running(found.container)
+        self._observation.executing(found.container)
         return found
 
     def start(self, exec_id: str, on_exit: Callable[[], None] = lambda: None) -> None:
@@ -138,7 +138,7 @@ class Execs:
             CannotStart: with Docker's words; its exit code says so too.
         """
         found = self.check_startable(exec_id)
-        container, process = self._lifecycle.running(found.container)
+        container, process = self._observation.executing(found.container)
         with self._lock:
             if found.started:
                 raise Conflict(f"exec command {exec_id} is already running")

@@ -35,7 +35,18 @@ class Refusing:
 
 def engine_of(**parts) -> SimpleNamespace:
     """Return an engine with these parts; others fail when they are used."""
-    names = ("images", "containers", "volumes", "views", "archive", "lifecycle", "execs", "trees")
+    names = (
+        "images",
+        "containers",
+        "volumes",
+        "views",
+        "archive",
+        "starts",
+        "lifecycle",
+        "observation",
+        "execs",
+        "trees",
+    )
     missing = {name: SimpleNamespace() for name in names}
     return SimpleNamespace(**{**missing, "root": Path("/nowhere"), "events": EventLog(), **parts})
 
