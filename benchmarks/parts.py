@@ -6,15 +6,16 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.containers import measure_containers
 from benchmarks.growth import by_size, by_views, large_directory, name_of
 from benchmarks.memory import measure_memory
-from benchmarks.operations import OPERATIONS
+from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.places import Place
 from benchmarks.results import Facts, Row, Section
-from benchmarks.rounds import FAILURES, Measure, calibrated, in_turn, message_of
+from benchmarks.rounds import Measure, calibrated, prepared
 from benchmarks.targets import BINDFS, NATIVE, SHARED, Target
 from benchmarks.together import together
 from benchmarks.workloads import fio, many_files
@@ -82,16 +83,14 @@ def _operation_rows(plan: Plan, places: Mapping[str, Place]) -> Iterator[Row]:
     for operation in OPERATIONS:
         if plan.only not in operation.name:
             continue
-        measures: dict[str, Measure] = {}
-        failures: dict[str, str] = {}
-        for name, place in places.items():
-            own = place.directory / operation.name.replace(" ", "-")
-            own.mkdir()
-            try:
-                measures[name] = calibrated(operation.prepare(own), plan.slice_s, operation.step)
-            except FAILURES as exc:
-                failures[name] = message_of(exc)
-        yield in_turn(operation.name, measures, plan.rounds, failures)
+        prepares = {name: partial(_prepare, operation, place, plan.slice_s) for name, place in places.items()}
+        yield prepared(operation.name, prepares, plan.rounds)
+
+
+def _prepare(operation: Operation, place: Place, slice_s: float) -> Measure:
+    own = place.directory / operation.name.replace(" ", "-")
+    own.mkdir()
+    return calibrated(operation.prepare(own), slice_s, operation.step)
 
 
 def _workloads(plan: Plan, work: Path) -> Section:

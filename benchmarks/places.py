@@ -58,7 +58,7 @@ def extract(archive: Path, directory: Path) -> None:
     """
     directory.mkdir()
     # times and modes are set, the owner is not: what most extractions do
-    command = ["tar", "--no-same-owner", "-xf", archive, "-C", directory]
+    command = ["tar", "--no-same-owner", "-xf", str(archive), "-C", str(directory)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if done.returncode:
         first = done.stderr.decode(errors="replace").partition("\n")[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.results import Row
 
-__all__ = ["Failed", "Measure", "calibrated", "in_turn", "message_of"]
+__all__ = ["Failed", "Measure", "calibrated", "in_turn", "message_of", "prepared"]
 
 Measure = Callable[[], float]
 """Does something once and returns how many seconds a unit of it took."""
@@ -52,6 +52,18 @@ def in_turn(name: str, measures: Mapping[str, Measure], rounds: int, failures: M
                 failed[target] = message_of(exc)
                 del left[target]
     return Row(name, {target: one.samples for target, one in left.items()}, failed)
+
+
+def prepared(name: str, prepares: Mapping[str, Callable[[], Measure]], rounds: int) -> Row:
+    """Prepare all targets and measure them; what cannot be prepared is a failure of the target."""
+    failures: dict[str, str] = {}
+    measures: dict[str, Measure] = {}
+    for target, prepare in prepares.items():
+        try:
+            measures[target] = prepare()
+        except FAILURES as exc:
+            failures[target] = message_of(exc)
+    return in_turn(name, measures, rounds, failures)
 
 
 def calibrated(run: Callable[[int], None], slice_s: float, step: int = 1) -> Measure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import subprocess
 import time
@@ -30,6 +31,7 @@ def serving(command: Sequence[str], mount: Path) -> Iterator[int]:
     """
     process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
     try:
+        _allow_many_files(process.pid)
         _wait_for_mount(mount, process)
         yield process.pid
     finally:
@@ -45,6 +47,13 @@ def detach_below(directory: Path) -> None:
         if target == place or target.startswith(place + b"/"):
             with suppress(OSError):
                 umount2(target, MNT_DETACH)
+
+
+def _allow_many_files(pid: int) -> None:
+    """Let a server keep a descriptor for each file, as passthrough_ll does; only root can."""
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    with suppress(PermissionError):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
 
 
 def _wait_for_mount(mount: Path, process: subprocess.Popen[bytes]) -> None:

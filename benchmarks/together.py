@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.places import Place
 from benchmarks.processes import at_once
 from benchmarks.results import Row
-from benchmarks.rounds import Failed, Measure, in_turn
+from benchmarks.rounds import Failed, Measure, prepared
 
 __all__ = ["together"]
 
@@ -28,7 +28,7 @@ _TRANSACTIONS = 250
 def together(places: Mapping[str, Place], rounds: int) -> Iterator[Row]:
     """Measure each workload on all targets."""
     for name, prepare in _WORKLOADS.items():
-        yield in_turn(name, {target: prepare(place, name) for target, place in places.items()}, rounds)
+        yield prepared(name, {target: partial(prepare, place, name) for target, place in places.items()}, rounds)
 
 
 def _blocks(place: Place, name: str) -> Measure:

@@ -37,7 +37,7 @@ def with_repository(archive: Path, new: Path) -> None:
     """Write another archive, with the files of the first in a repository of git, all committed."""
     place = new.with_suffix("")
     extract(archive, place)
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"], ["repack", "-adq"]):
         subprocess.run([*GIT, *arguments], cwd=place, check=True, env=git_environment())
     subprocess.run(["tar", "-cf", new, "-C", place, "."], check=True)
     shutil.rmtree(place)

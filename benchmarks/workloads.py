@@ -6,14 +6,14 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 from benchmarks.places import Place, extract
 from benchmarks.results import Row
-from benchmarks.rounds import Failed, Measure, in_turn
+from benchmarks.rounds import Failed, Measure, in_turn, prepared
 from benchmarks.trees import GIT, git_environment, small_files, walk, with_repository
 
 __all__ = ["fio", "many_files"]
@@ -31,25 +31,13 @@ def many_files(places: Mapping[str, Place], work: Path, files: int, rounds: int)
     if shutil.which("git"):
         repository = work / "repository.tar"
         with_repository(archive, repository)
-        yield _prepared("git status", places, partial(_git_status, repository), rounds)
+        yield prepared("git status", {n: partial(_git_status, repository, p) for n, p in places.items()}, rounds)
 
 
 def fio(places: Mapping[str, Place], rounds: int) -> Iterator[Row]:
     """Measure random reads and writes of 4k as fio sees them."""
     for kind in ("randread", "randwrite"):
-        yield _prepared(f"fio {kind} 4k", places, partial(_fio, kind), rounds)
-
-
-def _prepared(name: str, places: Mapping[str, Place], prepare: Callable[[Place], Measure], rounds: int) -> Row:
-    """Prepare each target; what cannot be prepared is a failure of the target."""
-    failures: dict[str, str] = {}
-    measures: dict[str, Measure] = {}
-    for target, place in places.items():
-        try:
-            measures[target] = prepare(place)
-        except (OSError, Failed) as exc:
-            failures[target] = str(exc)
-    return in_turn(name, measures, rounds, failures)
+        yield prepared(f"fio {kind} 4k", {n: partial(_fio, kind, p) for n, p in places.items()}, rounds)
 
 
 def _extraction(place: Place, archive: Path, files: int) -> Measure:
