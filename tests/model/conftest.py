@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.conformance.conftest import base, fusepy, target
+from tests.conformance.conftest import base, server, target
 
-__all__ = ["base", "fusepy", "target"]
+__all__ = ["base", "server", "target"]

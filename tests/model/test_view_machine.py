@@ -195,11 +195,11 @@ def tree(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.fixture
-def shared(fusepy: Server) -> Iterator[tuple[Path, Path, Path]]:
+def shared(server: Server) -> Iterator[tuple[Path, Path, Path]]:
     name = f"machine-{os.getpid()}"
-    host = fusepy.base / "vol" / name
+    host = server.base / "vol" / name
     host.mkdir()
-    yield fusepy.mountpoint / "one/vol" / name, fusepy.mountpoint / "two/vol" / name, host
+    yield server.mountpoint / "one/vol" / name, server.mountpoint / "two/vol" / name, host
 
 
 @pytest.mark.timeout(0)
