@@ -62,6 +62,7 @@ class FusepyTransport:
     def __init__(self, table: ViewTable, reason: str = "") -> None:
         self.reason = reason
         self.operations = FusepyOperations(table)
+        self._table = table
         self._mountpoint = b""
         self._thread: threading.Thread | None = None
         self._session: int | None = None
@@ -86,6 +87,8 @@ class FusepyTransport:
             if time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(f"mount {os.fsdecode(self._mountpoint)}: the kernel did not answer")
+        self.operations.renames.mounted(self._mountpoint)
+        self._table.subscribe(self.operations.renames)
 
     def data_path(self, _view: View, mount: Mount) -> DataPath:
         """Say how files of a mount are read and written: never without the daemon."""
@@ -96,6 +99,7 @@ class FusepyTransport:
         thread = self._thread
         if thread is None:
             return
+        self._table.unsubscribe(self.operations.renames)
         busy = thread.is_alive() and not self._unmount()
         deadline = time.monotonic() + _STOP_DEADLINE_S
         while thread.is_alive() and time.monotonic() < deadline:

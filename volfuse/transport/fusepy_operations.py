@@ -36,6 +36,7 @@ from volfuse.transport.fusepy_library import (
     fill_stat,
     fill_statvfs,
 )
+from volfuse.transport.fusepy_renames import Renames
 
 __all__ = ["FusepyOperations"]
 
@@ -61,6 +62,7 @@ class FusepyOperations:
         self.handles = HandleTable()
         self.locks = LockTable()
         self.ghosts = GhostTable()
+        self.renames = Renames()
         self._table = table
         self._locate = table.locate
         self._locate_entry = table.locate_entry
@@ -92,6 +94,9 @@ class FusepyOperations:
         """Serve LOOKUP and GETATTR."""
         if path == _ROOT:
             fill_stat(target, self._table.attributes())
+            return
+        if self.renames.under_way and (seen := self.renames.getattr(path)) is not None:
+            fill_stat(target, seen)
             return
         ghost = self.ghosts.get(path)
         if ghost is None:
@@ -221,6 +226,8 @@ class FusepyOperations:
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Serve RENAME, and libfuse's hiding of open files (`fusepy_ghosts`)."""
+        if self.renames.under_way and self.renames.is_ours(old, new):
+            return
         if not (self.ghosts.is_hiding(old, new) and self._hide(old, new)):
             paths.rename(self._locate_entry(old[1:]), self._locate_entry(new[1:]))
 
