@@ -39,14 +39,14 @@ NO_DRIVER = Driver()
         ("rel/path:/m", Bind("rel/path:/m")),
         ("~/x:/m", Bind("~/x:/m")),
         ("/h:/m", Bind("/h:/m")),
-        ("./rel:/m", Bind("/work/rel:/m")),
+        ("./rel:/m", Bind("/here/rel:/m")),
         (".:/m:ro", Bind("/work:/m:ro")),
         ("../x:/m", Bind("/x:/m")),
         ("bad name:/m", Bind("bad name:/m")),
     ],
 )
 def test_volume_flag(text: str, expected: AnonymousVolume | Bind) -> None:
-    assert parse_volume_flag(text, "/work") == expected
+    assert parse_volume_flag(text, "/here") == expected
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_volume_flag(text: str, expected: AnonymousVolume | Bind) -> None:
 )
 def test_bad_volume_flag(text: str, message: str) -> None:
     with pytest.raises(InvalidSpec) as error:
-        parse_volume_flag(text, "/work")
+        parse_volume_flag(text, "/here")
     assert str(error.value) == message
 
 
 def test_equal_volume_flags_count_once_and_keep_their_order() -> None:
-    flags = parse_volume_flags(["n1:/m", "/a1", "n2:/n", "n1:/m", "/a1", "n1:/m/"], "/work")
+    flags = parse_volume_flags(["n1:/m", "/a1", "n2:/n", "n1:/m", "/a1", "n1:/m/"], "/here")
     assert flags.binds == ("n1:/m", "n2:/n", "n1:/m/")
     assert flags.anonymous == ("/a1",)
 
@@ -86,7 +86,7 @@ def test_tmpfs_flag(text: str, expected: tuple[str, str]) -> None:
         ("target=/m", Mount(type="volume", target="/m")),
         ("type=volume,src=n1,dst=/m", Mount(type="volume", source="n1", target="/m")),
         ("TYPE=Bind,SOURCE=/h,Destination=/m,ro", Mount(type="bind", source="/h", target="/m", read_only=True)),
-        ("type=bind,src=./h,dst=/m", Mount(type="bind", source="/work/h", target="/m")),
+        ("type=bind,src=./h,dst=/m", Mount(type="bind", source="/here/h", target="/m")),
         ("src=n1,dst=/m,readonly=false", Mount(type="volume", source="n1", target="/m")),
         ("src=n1,dst=/m,readonly=1", Mount(type="volume", source="n1", target="/m", read_only=True)),
         ("dst=/m,consistency=Cached", Mount(type="volume", target="/m", consistency="cached")),
@@ -164,7 +164,7 @@ def test_tmpfs_flag(text: str, expected: tuple[str, str]) -> None:
     ],
 )
 def test_mount_flag(text: str, expected: Mount) -> None:
-    assert parse_mount_flag(text, "/work") == expected
+    assert parse_mount_flag(text, "/here") == expected
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_mount_flag(text: str, expected: Mount) -> None:
 )
 def test_bad_mount_flag(text: str, message: str) -> None:
     with pytest.raises(InvalidSpec) as error:
-        parse_mount_flag(text, "/work")
+        parse_mount_flag(text, "/here")
     assert str(error.value) == message
 
 
