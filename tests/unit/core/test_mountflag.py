@@ -40,7 +40,7 @@ NO_DRIVER = Driver()
         ("~/x:/m", Bind("~/x:/m")),
         ("/h:/m", Bind("/h:/m")),
         ("./rel:/m", Bind("/here/rel:/m")),
-        (".:/m:ro", Bind("/work:/m:ro")),
+        (".:/m:ro", Bind("/here:/m:ro")),
         ("../x:/m", Bind("/x:/m")),
         ("bad name:/m", Bind("bad name:/m")),
     ],
