@@ -13,9 +13,8 @@ from volfuse.api.hijack import Connection
 from volfuse.api.render_text import rfc3339_nano
 from volfuse.api.replies import start_stream
 from volfuse.api.route import Route
-from volfuse.api.sessions import Session, waker
+from volfuse.api.sessions import Session, detach_keys, waker
 from volfuse.api.workers import Workers
-from volfuse.core.detachkeys import parse_detach_keys
 from volfuse.core.model import Container
 from volfuse.engine.containerlog import ContainerLog, LogEntry, LogReader
 from volfuse.engine.containers import Containers
@@ -44,7 +43,7 @@ class AttachRoutes:
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         """Serve `POST /containers/C/attach`: the connection carries the program's streams from then on."""
-        keys = parse_detach_keys(request.query.get("detachKeys", ""))
+        keys = detach_keys(request.query.get("detachKeys", ""))
         container, run = await self._workers.call(self._starts.attachable, request.match_info["name"])
         session = _session(request, container, run, keys)
         news = asyncio.Event()

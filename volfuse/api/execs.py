@@ -13,9 +13,8 @@ from volfuse.api.decode import integer, json_body, parse_json
 from volfuse.api.hijack import Connection, take_body
 from volfuse.api.replies import json_reply
 from volfuse.api.route import Route
-from volfuse.api.sessions import Session
+from volfuse.api.sessions import Session, detach_keys
 from volfuse.api.workers import Workers
-from volfuse.core.detachkeys import parse_detach_keys
 from volfuse.core.wire import Wire
 from volfuse.engine.execs import Exec, ExecConfig, Execs
 from volfuse.engine.streams import STDERR, STDOUT
@@ -65,7 +64,7 @@ class ExecRoutes:
     async def create(self, request: web.Request) -> web.Response:
         """Serve `POST /containers/C/exec`."""
         wanted = await json_body(request, ExecRequest)
-        parse_detach_keys(wanted.detach_keys)
+        detach_keys(wanted.detach_keys)
         config = ExecConfig(
             arguments=wanted.cmd or [],
             environment=wanted.env or [],
@@ -104,7 +103,7 @@ class ExecRoutes:
             source=found.input,
             close_source=not config.tty,
             tty=config.tty,
-            keys=parse_detach_keys(config.detach_keys),
+            keys=detach_keys(config.detach_keys),
         )
         news = asyncio.Event()
         attachment = session.attach(news)

@@ -10,10 +10,11 @@ from enum import Enum, auto
 
 from volfuse.api import frames
 from volfuse.api.hijack import Connection
-from volfuse.core.detachkeys import DetachFilter
+from volfuse.core.detachkeys import DEFAULT_KEYS, KeyWatch, parse_keys
 from volfuse.engine.streams import Attachment, Input, Output
+from volfuse.errors import InvalidSpec
 
-__all__ = ["Session", "waker"]
+__all__ = ["Session", "detach_keys", "waker"]
 
 _READ_BYTES = 64 * 1024
 
@@ -27,6 +28,20 @@ def waker(news: asyncio.Event) -> Callable[[], None]:
             loop.call_soon_threadsafe(news.set)
 
     return wake
+
+
+def detach_keys(text: str) -> bytes:
+    """Return the keys that a request asks for, the default for an empty text.
+
+    Raises:
+        InvalidSpec: an unknown key.
+    """
+    if not text:
+        return DEFAULT_KEYS
+    try:
+        return parse_keys(text)
+    except InvalidSpec as exc:
+        raise InvalidSpec(f"Invalid detach keys ({text}) provided: {exc}") from exc
 
 
 class _Left(Enum):
@@ -82,7 +97,7 @@ class Session:
 
     async def _read(self, connection: Connection) -> _Left:
         """Take what the client sends, waiting while the program has no room for more."""
-        feed = DetachFilter(self.keys).feed if self.tty else None
+        feed = KeyWatch(self.keys).feed if self.tty else None
         room = asyncio.Event()
         wake = waker(room)
         while True:

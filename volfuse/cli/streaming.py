@@ -15,13 +15,13 @@ from enum import Enum
 from types import TracebackType
 from typing import Self, TextIO
 
-from volfuse.cli.detachkeys import DEFAULT_KEYS, KeyWatch, parse_keys
 from volfuse.cli.failure import CommandFailed
 from volfuse.cli.frames import Feed
 from volfuse.cli.output import complain
 from volfuse.cli.signals import start_unsignalled
 from volfuse.cli.terminal import is_terminal, raw_mode
 from volfuse.cli.upgrade import Stream
+from volfuse.core.detachkeys import DEFAULT_KEYS, KeyWatch, parse_keys
 from volfuse.errors import InvalidSpec
 
 __all__ = ["Connected", "Ending", "refuse_detached"]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from volfuse.core.accounts import Account, resolve_account
 from volfuse.core.capabilities import DEFAULT, capability_numbers
-from volfuse.core.detachkeys import DEFAULT_DETACH_KEYS, DetachFilter, parse_detach_keys
 from volfuse.core.restart import check_policy, next_wait_s, restarts, restarts_with_daemon
 from volfuse.core.signals import parse_signal
 from volfuse.core.wire import HostConfig, RestartPolicy
@@ -150,45 +147,3 @@ def test_the_wait_doubles_up_to_a_minute_and_begins_anew():
 def test_bad_policies(policy, auto_remove):
     with pytest.raises(InvalidSpec):
         check_policy(HostConfig(restart_policy=policy, auto_remove=auto_remove))
-
-
-@pytest.mark.parametrize(
-    ("text", "keys"),
-    [("", b"\x10\x11"), ("ctrl-p,ctrl-q", b"\x10\x11"), ("a", b"a"), ("ctrl-@,x", b"\x00x"), ("ctrl-[", b"\x1b")],
-)
-def test_detach_keys(text, keys):
-    assert parse_detach_keys(text) == keys
-
-
-@pytest.mark.parametrize("text", ["ctrl-", "ctrl-1", "ab", "ctrl-p,", "é"])
-def test_bad_detach_keys(text):
-    with pytest.raises(InvalidSpec, match="Invalid detach keys"):
-        parse_detach_keys(text)
-
-
-@pytest.mark.parametrize(
-    ("chunks", "passed", "detached"),
-    [
-        ([b"hello"], b"hello", False),
-        ([b"a\x10\x11b"], b"a", True),
-        ([b"a\x10", b"\x11"], b"a", True),
-        ([b"\x10x"], b"\x10x", False),
-        ([b"\x10\x10\x11"], b"\x10", True),
-        ([b"\x10"], b"", False),
-        ([b"\x11\x10", b"y"], b"\x11\x10y", False),
-    ],
-)
-def test_finding_detach_keys(chunks, passed, detached):
-    find = DetachFilter(DEFAULT_DETACH_KEYS)
-    found, done = b"", False
-    for chunk in chunks:
-        part, done = find.feed(chunk)
-        found += part
-    assert (found, done) == (passed, detached)
-
-
-@given(st.lists(st.binary(max_size=5)))
-def test_input_without_the_first_key_passes_unchanged(chunks):
-    chunks = [chunk.replace(b"\x10", b"") for chunk in chunks]
-    find = DetachFilter(DEFAULT_DETACH_KEYS)
-    assert [find.feed(chunk) for chunk in chunks] == [(chunk, False) for chunk in chunks]

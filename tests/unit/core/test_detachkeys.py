@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from volfuse.cli.detachkeys import DEFAULT_KEYS, KeyWatch, parse_keys
+from volfuse.core.detachkeys import DEFAULT_KEYS, KeyWatch, parse_keys
 from volfuse.errors import InvalidSpec
 
 
@@ -44,3 +46,10 @@ def test_keys_that_are_none(text: str) -> None:
 def test_first_key_is_held_back(typed: list[bytes], passed: list[tuple[bytes, bool]]) -> None:
     watch = KeyWatch(DEFAULT_KEYS)
     assert [watch.feed(keys) for keys in typed] == passed
+
+
+@given(st.lists(st.binary(max_size=5)))
+def test_input_without_the_first_key_passes_unchanged(chunks):
+    chunks = [chunk.replace(b"\x10", b"") for chunk in chunks]
+    find = KeyWatch(DEFAULT_KEYS)
+    assert [find.feed(chunk) for chunk in chunks] == [(chunk, False) for chunk in chunks]
