@@ -7,10 +7,12 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +21,7 @@ from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.fs.viewtable import ViewTable
 from volfuse.transport.kernel import KernelTransport
 from volfuse.transport.kernel.session import Reader
+from volfuse.transport.kernel.transport import Running
 from volfuse.transport.kernel.wire.opcodes import Opcode
 
 DEADLINE_S = 20.0
@@ -26,17 +29,35 @@ FILES = 30_000
 BYTES_PER_NODE = 500
 
 
+class Hanging(NamedTuple):
+    """A directory where the look-up of `hang…` is not answered before `released` is set.
+
+    Attributes:
+        entered: there is such a look-up.
+        running: what answers.
+    """
+
+    path: Path
+    released: threading.Event
+    entered: threading.Event
+    running: Running
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many nodes there are, and requests that are not answered."""
+        return len(self.running.server.nodes), len(self.running.session.owed)
+
+
 @pytest.fixture
-def hanging(base: Path) -> Iterator[tuple[Path, threading.Event]]:
-    """A directory where the look-up of `hang` is not answered before an event is set."""
+def hanging(base: Path) -> Iterator[Hanging]:
     source, mount = base / "slow-source", base / "slow"
     (source / "d").mkdir(parents=True)
+    (source / "hanging-file").touch()
     mount.mkdir()
     table = ViewTable(os.stat(base).st_dev)
     table.attach(ViewPlan("slow", "slow", (PlannedMount((), os.fsencode(source), sharing=Sharing.SHARED),)))
     transport = KernelTransport(table)
     transport.start(os.fsencode(mount))
-    released = threading.Event()
+    released, entered = threading.Event(), threading.Event()
     handlers = transport.operations.session.handlers
     lookup = handlers[Opcode.LOOKUP]
     assert lookup is not None
@@ -44,20 +65,21 @@ def hanging(base: Path) -> Iterator[tuple[Path, threading.Event]]:
     def slow(reader: Reader, unique: int, nodeid: int, end: int) -> bytes | None:
         if bytes(reader.buffer[40 : end - 1]).startswith(b"hang"):
             reader.hand_over()
+            entered.set()
             released.wait(DEADLINE_S)
         assert lookup is not None
         return lookup(reader, unique, nodeid, end)
 
     handlers[Opcode.LOOKUP] = slow
     try:
-        yield mount / "slow", released
+        yield Hanging(mount / "slow", released, entered, transport.operations)
     finally:
         released.set()
         transport.stop()
 
 
-def test_a_hung_source_holds_up_only_its_users(sides: Sides, hanging: tuple[Path, threading.Event]) -> None:
-    source, released = hanging
+def test_a_hung_source_holds_up_only_its_users(sides: Sides, hanging: Hanging) -> None:
+    source, released, _, _ = hanging
     root = {"destination": "", "source": str(sides.host.parent / "root-one"), "private": True}
     view = sides.server.attach("slow", root, {"destination": "slow", "source": str(source)})
     (sides.one / "file").touch()
@@ -80,6 +102,55 @@ def test_a_hung_source_holds_up_only_its_users(sides: Sides, hanging: tuple[Path
         thread.join(DEADLINE_S)
         assert not thread.is_alive()
     sides.server.ask("detach", "slow")
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGKILL], [signal.SIGUSR1, signal.SIGKILL]])
+def test_a_killed_program_need_not_wait_for_a_hung_source(hanging: Hanging, signals: list[signal.Signals]) -> None:
+    os.stat(hanging.path)
+    nodes, _ = hanging.counts()
+    code = "import os, signal, sys; signal.signal(signal.SIGUSR1, lambda *_: None); os.stat(sys.argv[1])"
+    program = subprocess.Popen([sys.executable, "-c", code, str(hanging.path / "hang")])
+    assert hanging.entered.wait(DEADLINE_S)
+    for number in signals[:-1]:
+        program.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):
+            program.wait(0.1)
+    program.send_signal(signals[-1])
+    assert program.wait(DEADLINE_S) == -signals[-1]
+    assert not hanging.released.is_set()
+    assert hanging.counts() == (nodes, 0)
+    assert (hanging.path / "d").is_dir()
+
+
+def test_a_signal_that_does_not_kill_leaves_the_request_be(hanging: Hanging) -> None:
+    code = "import os, signal, sys; signal.signal(signal.SIGUSR1, lambda *_: None); os.path.exists(sys.argv[1])"
+    program = subprocess.Popen([sys.executable, "-c", code, str(hanging.path / "hang")])
+    assert hanging.entered.wait(DEADLINE_S)
+    program.send_signal(signal.SIGUSR1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        program.wait(0.1)
+    hanging.released.set()
+    assert program.wait(DEADLINE_S) == 0
+
+
+def test_what_a_late_answer_gives_is_taken_back(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    (hanging.path / "d").is_dir()
+    before = hanging.counts()
+    session, dropped = hanging.running.session, threading.Event()
+    drop = session.drop
+
+    def dropping(opcode: int, reply: bytes | None) -> None:
+        drop(opcode, reply)
+        dropped.set()
+
+    monkeypatch.setattr(session, "drop", dropping)
+    program = subprocess.Popen(["stat", str(hanging.path / "hanging-file")])
+    assert hanging.entered.wait(DEADLINE_S)
+    program.kill()
+    assert program.wait(DEADLINE_S) == -signal.SIGKILL
+    hanging.released.set()
+    assert dropped.wait(DEADLINE_S)
+    assert hanging.counts() == before
 
 
 def test_many_waits_for_a_lock_hold_up_nobody_and_end_with_their_process(sides: Sides) -> None:

@@ -6,8 +6,9 @@ milliseconds) or says beforehand that it may (`Reader.hand_over`), a standby tak
 hangs holds up only those who use it.
 
 Every request is answered exactly once, by the thread that read it, except one that was parked (`Parked`), which whoever
-ends the wait answers. FORGET is never answered. A bad request is answered with an error where it has an id, and never
-ends the session.
+ends the wait answers, and one whose program is killed while its source hangs: that is answered EINTR, so that the
+program can go, and the late answer is dropped. FORGET is never answered. A bad request is answered with an error where
+it has an id, and never ends the session.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -85,6 +87,7 @@ class Reader:
         fd, buffers, buffer = session.fd, [self.buffer], self.buffer
         readv, write, header_of, check = os.readv, os.write, requests.HEADER.unpack_from, requests.check
         handlers, count = session.handlers, len(session.handlers)
+        owed, answered = session.owed, session.owed.pop
         while session.reader is self:
             try:
                 length = readv(fd, buffers)
@@ -103,6 +106,7 @@ class Reader:
                 self.header = header = header_of(buffer)
                 opcode = header[1]
                 self.busy = unique = header[2]
+                owed[unique] = header
                 if header[0] != length:
                     raise ProtocolError(f"request says {header[0]} bytes and has {length}")
                 handler = handlers[opcode] if opcode < count else None
@@ -116,7 +120,9 @@ class Reader:
                 exc.__traceback__ = None
             except Exception as exc:  # noqa: BLE001 (the boundary of a request)
                 reply = error(unique, session.unexpected(opcode, exc))
-            if reply is not None and opcode not in NO_REPLY:
+            if answered(unique, None) is None and unique:
+                session.drop(opcode, reply)
+            elif reply is not None and opcode not in NO_REPLY:
                 try:
                     write(fd, reply)
                 except OSError as exc:
@@ -135,6 +141,9 @@ class Session:
         fd: the device, mounted and initialised. Not closed.
         handlers: by opcode; None answers ENOSYS.
         undo: takes back what a reply gave (a lookup, a handle) that the kernel did not take.
+
+    Attributes:
+        owed: headers of requests under way by unique. Who takes one out answers it (dict.pop is one step).
     """
 
     def __init__(
@@ -144,12 +153,14 @@ class Session:
         self.handlers = handlers
         self.reader: Reader | None = None  # guarded by self._lock where it is changed
         self.monitor_sleeps = False
+        self.owed: dict[int, tuple[int, ...]] = {}
         self.done = threading.Event()
         self._undo = undo
         self._failures = failures
         self._lock = threading.Lock()
         self._standbys: list[Reader] = []  # guarded by self._lock
         self._all: list[Reader] = []  # guarded by self._lock
+        self._interrupted: set[int] = set()  # added to by readers, emptied by the monitor
         self._wake = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="volfuse-monitor", daemon=True)
 
@@ -225,12 +236,25 @@ class Session:
     def not_delivered(self, opcode: int, reply: bytes, exc: OSError) -> None:
         """Undo what a reply promised that the kernel did not take: it gave the request up (ENOENT)."""
         if exc.errno == errno.ENOENT:
-            if reply[4:8] == b"\0\0\0\0":
-                self._undo(opcode, reply)
+            self.drop(opcode, reply)
         elif exc.errno not in (errno.ENODEV, errno.ECONNABORTED, errno.EBADF):
             _log.error("a reply to opcode %d was refused: %s", opcode, exc)
             if len(reply) > 16:
                 os.write(self.fd, error(int.from_bytes(reply[8:16], "little"), errno.EIO))
+
+    def drop(self, opcode: int, reply: bytes | None) -> None:
+        """Undo what a reply promises that the kernel does not wait for any more."""
+        if reply is not None and reply[4:8] == b"\0\0\0\0":
+            self._undo(opcode, reply)
+
+    def interrupt(self, unique: int) -> None:
+        """Note that the program which waits for a request has got a signal: it is let go if it is being killed.
+
+        Other signals wait, as they do while a local file system works: the request is done in the end.
+        """
+        if unique in self.owed:
+            self._interrupted.add(unique)
+            self.wake_monitor()
 
     def wake_monitor(self) -> None:
         """Let the monitor look again."""
@@ -257,7 +281,9 @@ class Session:
             busy = reader.busy if reader is not None else 0
             if busy and busy == last and reader is not None:
                 self.hand_over(reader)
-            quiet = 0 if busy else quiet + 1
+            if self._interrupted:
+                self._let_go()
+            quiet = 0 if busy or self._interrupted else quiet + 1
             last = busy
             if quiet < _IDLE_LOOKS:
                 self._wake.wait(_SLOW_S)
@@ -267,3 +293,29 @@ class Session:
             self.monitor_sleeps = True
             self._wake.wait()
             self._wake.clear()
+
+    def _let_go(self) -> None:
+        """Answer the interrupted requests of programs that are being killed."""
+        for unique in list(self._interrupted):
+            header = self.owed.get(unique)
+            if header is None or header[1] == Opcode.SETLKW:  # answered; or parked, which has an end of its own
+                self._interrupted.discard(unique)
+            elif _is_killed(header[6]) and self.owed.pop(unique, None) is not None:
+                try:
+                    self.send(error(unique, errno.EINTR))
+                except OSError as exc:
+                    if exc.errno not in (errno.ENOENT, errno.ENODEV, errno.ECONNABORTED):
+                        raise
+
+
+def _is_killed(thread: int) -> bool:
+    """Say whether a thread is about to end: the kernel gives SIGKILL to each thread of a process that a signal ends.
+
+    A thread of a pid namespace that is not seen here has the id 0. Source: kernel/signal.c, complete_signal.
+    """
+    try:
+        with open(f"/proc/{thread}/status", "rb") as file:
+            pending = next((line for line in file if line.startswith(b"SigPnd:")), b"SigPnd: 0")
+    except OSError:
+        return False
+    return bool(int(pending.split()[1], 16) & 1 << signal.SIGKILL - 1)

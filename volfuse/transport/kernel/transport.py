@@ -177,7 +177,7 @@ class KernelTransport:
             Data(handles),
             Directories(server, handles),
             Xattrs(server, extended=Init.SETXATTR_EXT in agreed.flags),
-            Locking(handles, locks),
+            Locking(handles, locks, lambda unique: server.session.interrupt(unique)),
             Others(server, handles),
         )
         handlers = handlers_of(*(theme.handlers() for theme in themes))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from volfuse.sys.filelock import RecordLock
@@ -28,9 +28,10 @@ _FLOCK = {fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UN
 class Locking:
     """Locks of files."""
 
-    def __init__(self, handles: Handles, locks: Locks) -> None:
+    def __init__(self, handles: Handles, locks: Locks, interrupt: Callable[[int], None]) -> None:
         self._handles = handles
         self._locks = locks
+        self._interrupt = interrupt
 
     def handlers(self) -> Mapping[Opcode, Handler]:
         """Return the handlers of this theme."""
@@ -69,8 +70,10 @@ class Locking:
         return error(unique, 0) if done else None
 
     def interrupt(self, reader: Reader, unique: int, nodeid: int, end: int) -> None:
-        """End a wait. What does not wait for a lock is answered soon, or not before its source answers."""
-        self._locks.interrupt(_INTERRUPT_IN.unpack_from(reader.buffer, HEADER_SIZE)[0])
+        """End a wait for a lock; let a killed program go that waits for anything else."""
+        (interrupted,) = _INTERRUPT_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        self._locks.interrupt(interrupted)
+        self._interrupt(interrupted)
 
 
 def _lock(start: int, last: int, kind: int, pid: int) -> RecordLock:
