@@ -36,7 +36,7 @@ _JSON_BYTES = 8 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
 """The longest request line: filters and `changes` are part of it."""
 
-_GRACE_S = 5.0
+_GRACE_S = 2.0
 """How long requests may go on after the daemon was told to end."""
 
 

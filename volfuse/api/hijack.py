@@ -80,10 +80,14 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._transport.close()
-        with contextlib.suppress(ConnectionError):
-            await self.writer.wait_closed()
-        self._http.connection_lost(None)
+        try:
+            if kind is None:
+                self._transport.close()
+                with contextlib.suppress(ConnectionError):
+                    await self.writer.wait_closed()
+        finally:  # a client that does not read would hold the connection for ever
+            self._transport.abort()
+            self._http.connection_lost(None)
 
     async def begin(self, content_type: str) -> None:
         """Send the head of the reply."""

@@ -127,7 +127,10 @@ def _raise_descriptor_limit() -> None:
 
 
 async def _serve(engine: Engine, workers: Workers, listener: socket.socket, settings: Settings) -> None:
-    """Serve the API until a signal; then end the streams and let requests finish."""
+    """Serve the API until a signal; then end the programs and the streams, and let requests finish.
+
+    Programs end first: with them end those who are attached, follow logs or wait, before aiohttp loses patience.
+    """
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     _on_ending(lambda: loop.call_soon_threadsafe(ending.set))
@@ -138,4 +141,5 @@ async def _serve(engine: Engine, workers: Workers, listener: socket.socket, sett
         await ending.wait()
         notify("STOPPING=1")
         _log.info("ending")
+        await asyncio.to_thread(engine.lifecycle.close)
         engine.events.close()

@@ -47,6 +47,7 @@ class LogEntry(msgspec.Struct, frozen=True):
     line: bytes
 
 
+_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Line)
 
 
@@ -92,32 +93,36 @@ class ContainerLog:
         self._fd, self._number, self._size = fd, number, os.fstat(fd).st_size
 
     def write(self, stream: int, chunk: bytes) -> None:
-        """Take output; whole lines are stored, the rest waits for its end."""
+        """Take output; whole lines are stored, the rest waits for its end.
+
+        The thread serves all programs, and what a program leaves in its pipe can be half a million lines: the time is
+        taken once for a chunk.
+        """
+        moment = _rfc3339(self._clock.now_ns())
         *lines, rest = (self._rest.pop(stream, b"") + chunk).split(b"\n")
-        encoded = [self._encode(stream, part) for line in lines for part in _parts(line + b"\n")]
+        encoded = []
+        for line in lines:
+            if len(line) < _LINE_BYTES:
+                encoded.append(_encode(stream, line + b"\n", moment))
+            else:
+                encoded.extend(_encode(stream, part, moment) for part in _parts(line + b"\n"))
         if len(rest) >= _LINE_BYTES:
             *parts, rest = _parts(rest)
-            encoded.extend(self._encode(stream, part) for part in parts)
+            encoded.extend(_encode(stream, part, moment) for part in parts)
         if rest:
             self._rest[stream] = rest
         self._store(b"".join(encoded))
 
     def close(self) -> None:
         """Store what waits and end; readers that follow end too."""
-        self._store(b"".join(self._encode(stream, rest) for stream, rest in self._rest.items()))
+        moment = _rfc3339(self._clock.now_ns())
+        self._store(b"".join(_encode(stream, rest, moment) for stream, rest in self._rest.items()))
         self._rest.clear()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
         self.writing = False
         self._wake()
-
-    def _encode(self, stream: int, line: bytes) -> bytes:
-        moment = _rfc3339(self._clock.now_ns())
-        text = line.decode("utf-8", "surrogateescape")
-        if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
-            return msgspec.json.encode(_Line(text, _NAMES[stream], moment)) + b"\n"
-        return _escaped(text, _NAMES[stream], moment)
 
     def _store(self, encoded: bytes) -> None:
         if not encoded or self._fd < 0:
@@ -295,6 +300,13 @@ def _decode_escaped(line: bytes) -> _Line:
         return msgspec.convert(json.loads(line), _Line)
     except (ValueError, msgspec.ValidationError):  # cut off by a full disk or a kill
         return _Line("", "stdout", _rfc3339(0))
+
+
+def _encode(stream: int, line: bytes, moment: str) -> bytes:
+    try:
+        return _encoder.encode(_Line(line.decode("utf-8"), _NAMES[stream], moment)) + b"\n"
+    except UnicodeDecodeError:
+        return _escaped(line.decode("utf-8", "surrogateescape"), _NAMES[stream], moment)
 
 
 def _parts(line: bytes) -> Iterator[bytes]:

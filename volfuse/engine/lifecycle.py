@@ -223,7 +223,11 @@ class Lifecycle:
                 _log.exception("container %s could not be started again", container_id)
 
     def close(self) -> None:
-        """End all programs, each with its stop signal and a moment, and remember which ran."""
+        """Start nothing more; end all programs, each with its stop signal and a moment, and remember which ran.
+
+        May be called twice. Views must be served until it returns: programs that end close their files.
+        """
+        self._starts.refuse()
         runs = self._runs.all()
         for run in runs:
             run.keep = True

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from volfuse.core.ids import ContainerId
@@ -26,7 +28,7 @@ from volfuse.engine.runs import Run, Runs
 from volfuse.engine.state import StateRoot
 from volfuse.engine.streams import Input, Output
 from volfuse.engine.views import Views
-from volfuse.errors import CannotStart, Conflict, NotFound, VolfuseError
+from volfuse.errors import CannotStart, Conflict, NotFound, Unavailable, VolfuseError
 
 __all__ = ["Starts"]
 
@@ -62,7 +64,9 @@ class Starts:
         self._views_directory = views_directory
         self._clock = clock
         self._locks = runs.locks
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+        self._refusing = False  # guarded by _guard
+        self._launching = 0  # starts under way; guarded by _guard
         self._waiting: dict[ContainerId, Run] = {}  # runs that someone is attached to before the start; _guard
         self._sizes: dict[ContainerId, tuple[int, int]] = {}  # of terminals, before the start; guarded by _guard
         runs.when_removed(self._forget_container)
@@ -73,6 +77,7 @@ class Starts:
         Raises:
             NotFound: no such container.
             Conflict: it is paused or being removed.
+            Unavailable: the daemon is ending.
             CannotStart: with Docker's words; the state keeps the exit code.
         """
         container = self._containers.get(reference)
@@ -87,9 +92,29 @@ class Starts:
                     return False
                 case Status.REMOVING | Status.DEAD:
                     raise Conflict("container is marked for removal and cannot be started")
-            run = self._take_run(container)
-            self._launch(container, run)
+            with self._admitted():
+                run = self._take_run(container)
+                self._launch(container, run)
         return True
+
+    def refuse(self) -> None:
+        """Start nothing from now on, since the daemon ends; returns when no start is under way any more."""
+        with self._guard:
+            self._refusing = True
+            self._guard.wait_for(lambda: self._launching == 0)
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        with self._guard:
+            if self._refusing:
+                raise Unavailable("the daemon is ending")
+            self._launching += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._launching -= 1
+                self._guard.notify_all()
 
     def _launch(self, container: Container, run: Run) -> None:
         """Start the program, note it, and have its end awaited; the caller holds the container's lock."""
@@ -252,7 +277,7 @@ class Starts:
             if run.stopping:
                 self._records.set_state(run.container, status=Status.EXITED, stopped=True)
                 return
-            with contextlib.suppress(VolfuseError):  # noted in the state
+            with contextlib.suppress(VolfuseError), self._admitted():  # noted in the state
                 self._launch(container, successor)
 
     def remove_ended(self, container: ContainerId) -> None:

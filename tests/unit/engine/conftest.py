@@ -12,8 +12,9 @@ from tests.unit.engine.support import open_engine
 class Opened:
     """An engine with what its fakes recorded; `reopen` is a start of the daemon after a clean end."""
 
-    def __init__(self, root) -> None:
+    def __init__(self, root, runner=None) -> None:
         self.root = root
+        self.runner = runner
         self.starts = 0
         self.reopen()
         self.engine.images.import_(io.BytesIO(), reference="seed", message="", changes=[])
@@ -22,7 +23,9 @@ class Opened:
         if self.starts:
             self.store.close()
         self.starts += 1
-        self.engine, self.store, self.table, self.binder = open_engine(self.root, prefix=self.starts)
+        self.engine, self.store, self.table, self.binder = open_engine(
+            self.root, prefix=self.starts, runner=self.runner
+        )
 
     def data(self, volume: str):
         return self.root / "volumes" / volume / "_data"

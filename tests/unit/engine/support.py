@@ -11,6 +11,7 @@ from volfuse.core.model import Image
 from volfuse.core.wire import Config, CreateRequest, HostConfig
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import BuiltImage
+from volfuse.fs.viewtable import ViewTable
 from volfuse.images.privatetree import PrivateTrees
 from volfuse.store.sqlite import SqliteStore
 
@@ -90,11 +91,14 @@ class TreeBuilder:
         raise NotImplementedError
 
 
-def open_engine(root: Path, *, prefix: int = 1) -> tuple[Engine, SqliteStore, RecordingTable, RecordingBinder]:
+def open_engine(
+    root: Path, *, prefix: int = 1, runner=None
+) -> tuple[Engine, SqliteStore, RecordingTable, RecordingBinder]:
     """Open the engine on a state root, as a start of the daemon does."""
     root.mkdir(exist_ok=True)
     store = SqliteStore(root / "state.db")
-    table, binder = RecordingTable(), RecordingBinder()
+    table = RecordingTable() if runner is None else ViewTable(os.stat(root).st_dev)
+    binder = RecordingBinder()
     engine = Engine.open(
         root,
         store=store,
@@ -105,6 +109,7 @@ def open_engine(root: Path, *, prefix: int = 1) -> tuple[Engine, SqliteStore, Re
         views_directory=root / "views",
         clock=FixedClock(),
         ids=CountingIds(prefix),
+        runner=runner,
     )
     engine.views.attach_all()
     engine.views.bind_all()
