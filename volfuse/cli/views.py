@@ -32,6 +32,8 @@ VIEW = Kind(
     go_type="volfuse view",
     fields={
         "Container": lambda r: r.item["Container"],
+        "Data": lambda r: r.item["Data"],
+        "DataReason": lambda r: r.item["DataReason"],
         "Destination": lambda r: r.item["Destination"],
         "ID": lambda r: short_id(r.item["Id"]) if r.trunc else r.item["Id"],
         "Label": _label,
@@ -45,6 +47,8 @@ VIEW = Kind(
     },
     headers={
         "Container": "CONTAINER",
+        "Data": "DATA",
+        "DataReason": "DATA REASON",
         "Destination": "DESTINATION",
         "ID": "CONTAINER ID",
         "Label": "FROM",
@@ -56,7 +60,7 @@ VIEW = Kind(
         "Transport": "TRANSPORT",
         "Type": "TYPE",
     },
-    table=r"table {{.Container}}\t{{.Destination}}\t{{.Type}}\t{{.Label}}\t{{.Mode}}\t{{.SharedWith}}",
+    table=r"table {{.Container}}\t{{.Destination}}\t{{.Type}}\t{{.Label}}\t{{.Mode}}\t{{.Data}}\t{{.SharedWith}}",
 )
 MOUNT = Kind(
     go_type="volfuse mount",

@@ -15,6 +15,7 @@ from .canned import IMAGE_ID, VOLUME_ID
 from .conftest import Run
 from .fakedaemon import FakeDaemon, Reply, error
 
+DATA = {"Data": "passthrough", "DataReason": ""}
 VIEWS = [
     {
         "Container": "web",
@@ -22,7 +23,15 @@ VIEWS = [
         "Path": "/r/views/web",
         "Transport": "fusepy",
         "Mounts": [
-            {"Destination": "/", "Source": "", "Type": "rootfs", "Label": "rootfs", "RW": True, "SharedWith": []},
+            {
+                "Destination": "/",
+                "Source": "",
+                "Type": "rootfs",
+                "Label": "rootfs",
+                "RW": True,
+                "SharedWith": [],
+                **DATA,
+            },
             {
                 "Destination": "/v",
                 "Source": "/r/volumes/x/_data",
@@ -30,6 +39,7 @@ VIEWS = [
                 "Label": VOLUME_ID,
                 "RW": False,
                 "SharedWith": ["db", "cache"],
+                **DATA,
             },
         ],
     }
@@ -43,9 +53,9 @@ FINDINGS = [
 def test_views_table(fake: FakeDaemon, volfuse: Run) -> None:
     fake.routes["GET /volfuse/views"] = Reply(VIEWS)
     assert volfuse("views").out.splitlines() == [
-        "CONTAINER   DESTINATION   TYPE      FROM           MODE      SHARED WITH",
-        "web         /             rootfs    rootfs         rw        ",
-        "web         /v            volume    bbbbbbbbbbbb   ro        db,cache",
+        "CONTAINER   DESTINATION   TYPE      FROM           MODE      DATA          SHARED WITH",
+        "web         /             rootfs    rootfs         rw        passthrough   ",
+        "web         /v            volume    bbbbbbbbbbbb   ro        passthrough   db,cache",
     ]
 
 
