@@ -367,3 +367,25 @@ def _traces(daemon) -> dict[str, int]:
         "launcher's files": len(os.listdir(f"/proc/{launchers[0]}/fd")),
         "programs": len(programs),
     }
+
+
+def test_a_tmpfs_is_empty_at_the_next_start(docker_command, busybox, daemon):
+    docker_command("run", "-d", "--name", "one", "--tmpfs", "/t", "-v", "/kept", busybox, "sleep", "600")
+    docker_command("exec", "one", "sh", "-c", "mkdir -p /t/d && echo 1 > /t/d/f && echo 1 > /kept/f")
+    assert os.listdir(daemon.views / "one" / "t" / "d") == ["f"]
+    docker_command("stop", "-t", "0", "one")
+    docker_command("start", "one")
+    listed = docker_command("exec", "one", "ls", "-A", "/t", "/kept").stdout
+    assert listed.split() == ["/kept:", "f", "/t:"]
+    assert os.listdir(daemon.views / "one" / "t") == []
+    docker_command("rm", "-f", "-v", "one")
+
+
+@pytest.mark.parametrize(
+    ("destination", "stderr"),
+    [("rel", "invalid mount path: 'rel' mount path must be absolute"), ("/", "destination can't be '/'")],
+)
+def test_destinations_that_pass_create_and_not_start(docker_command, busybox, destination, stderr):
+    docker_command("create", "--name", "one", "-v", destination, busybox, "true")
+    assert stderr in docker_command("start", "one", status=1).stderr
+    docker_command("rm", "-v", "one")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from volfuse.core.model import Container, MountPoint, MountType
+from volfuse.core.mountcheck import check_target
 from volfuse.core.runplan import OwnMount
 from volfuse.engine.rootpath import make_directories
 from volfuse.engine.runplans import hostname_of
@@ -20,7 +21,7 @@ from volfuse.errors import Internal, InvalidSpec
 from volfuse.fs.source import MissingSource
 from volfuse.fs.view import Mount
 
-__all__ = ["check_kinds", "etc_files", "make_mount_points", "make_sources", "own_mounts"]
+__all__ = ["check_destinations", "check_kinds", "etc_files", "make_mount_points", "make_sources", "own_mounts"]
 
 _ETC = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 
@@ -31,6 +32,16 @@ ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
+
+
+def check_destinations(container: Container) -> None:
+    """Refuse destinations that pass create and cannot be mounted: `rel` and `/` (docker-semantics 8.13).
+
+    Raises:
+        InvalidSpec: as Docker words it.
+    """
+    for mount in container.mounts:
+        check_target(mount.destination)
 
 
 def make_sources(container: Container) -> bool:

@@ -120,8 +120,11 @@ class Starts:
         """Start the program, note it, and have its end awaited; the caller holds the container's lock."""
         log = self._records.log_of(container)
         try:
+            preparation.check_destinations(container)
             if preparation.make_sources(container):
                 self._views.renew(container)
+            if container.state.started_ns:
+                self._views.empty_tmpfs(container)
             preparation.make_mount_points(container)
             mounts = self._views.shown(container)
             preparation.check_kinds(mounts)

@@ -25,8 +25,11 @@ from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
 from volfuse.errors import Conflict, Internal, InvalidSpec, NotFound, Unavailable, Unsupported
+from volfuse.fs.removetree import remove_tree
+from volfuse.fs.source import Source
 from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
+from volfuse.sys.owned import owned
 
 __all__ = ["MountReport", "ViewReport", "Views"]
 
@@ -108,6 +111,19 @@ class Views:
         with contextlib.suppress(NotFound):
             self._table.detach(container.name)
         self.attach(container)
+
+    def empty_tmpfs(self, container: Container) -> None:
+        """Empty a container's tmpfs mounts, which do not outlive its programs."""
+        view = self._table.get(os.fsencode(container.name))
+        gone = []
+        for mount in view.mounts if view is not None else ():
+            if mount.private and mount.destination and isinstance(mount.source, Source):
+                with owned(os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mount.source.fd)) as directory_fd:
+                    for name in map(os.fsencode, os.listdir(directory_fd)):
+                        remove_tree(directory_fd, name)
+                        gone.append(mount.destination + b"/" + name)
+        if view is not None and gone:
+            self._table.changed(view, gone)
 
     def shown(self, container: Container) -> builtins.tuple[Mount, ...]:
         """Return the mounts of a view, their destinations without links; the private tree has an empty one.
