@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--files", type=int, default=10_000, help="files in the archive (default 10,000)")
     parser.add_argument("--containers", type=int, default=200, help="containers to create (default 200)")
     parser.add_argument("--full", action="store_true", help="also a tree of 1,000,000 files: many minutes")
+    parser.add_argument("--spread", action="store_true", help="do not keep client and server on one processor")
     parser.add_argument("--passthrough", type=Path, metavar="PATH", help="libfuse's example passthrough_hp or another")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write medians and ratios")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots as SVG")
@@ -82,6 +83,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         containers=options.containers,
         views=CHECKED_VIEWS if options.check else VIEWS,
         full=options.full,
+        spread=options.spread,
         say=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
     )
 
