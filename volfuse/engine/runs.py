@@ -152,6 +152,13 @@ class Runs:
         for waiting in done:
             waiting.resolve(code, error)
 
+    def announce_failure(self, container: ContainerId, code: int, error: str) -> None:
+        """Tell everyone who waits for a container that what follows its end could not be done."""
+        with self._lock:
+            done = self._waits.pop(container, [])
+        for waiting in done:
+            waiting.resolve(code, error)
+
     def when_removed(self, function: Callable[[ContainerId], None]) -> None:
         """Say what to call when a container has been removed."""
         self._removed = function

@@ -229,8 +229,9 @@ class Starts:
             again = self._settle(run)
             if again:
                 self._again(run)
-        except Exception:  # noqa: BLE001 - the boundary of a thread
+        except Exception as exc:  # noqa: BLE001 - the boundary of a thread
             _log.exception("the end of container %s could not be noted", run.container)
+            self._runs.announce_failure(run.container, run.code, str(exc))
         finally:
             self._runs.drop(run)
             run.settled.set()
@@ -262,7 +263,7 @@ class Starts:
                 self._runs.drop(run)
         self._runs.announce_exit(run.container, run.code, again=again)
         if not again and container.host_config.auto_remove and not run.keep:
-            self.remove_ended(run.container)
+            self.remove_ended(run.container, run.code)
         return again
 
     def _again(self, run: Run) -> None:
@@ -283,14 +284,15 @@ class Starts:
             with contextlib.suppress(VolfuseError), self._admitted():  # noted in the state
                 self._launch(container, successor)
 
-    def remove_ended(self, container: ContainerId) -> None:
+    def remove_ended(self, container: ContainerId, code: int = 0) -> None:
         """Remove a container that was made with `--rm`, as `rm -f -v` does; its lock may be held."""
         try:
             self._containers.remove(container, volumes=True, force=True)
         except (NotFound, Conflict):  # somebody else removes it
             pass
-        except (VolfuseError, OSError):
+        except (VolfuseError, OSError) as exc:
             _log.exception("container %s could not be removed after its end", container)
+            self._runs.announce_failure(container, code, str(exc))
 
 
 def _worded(error: Exception) -> Exception:

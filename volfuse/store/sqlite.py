@@ -65,6 +65,7 @@ class SqliteStore:
         Raises:
             Unavailable: the file is no database, or of a newer version.
         """
+        self._path = path
         self._lock = threading.RLock()  # one thread at a time on the connection
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -96,15 +97,21 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[_Transaction]:
-        """Begin a transaction: committed at the end of the block, rolled back by an exception."""
+        """Begin a transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises:
+            Unavailable: the database cannot be written, for instance since the disk is full.
+        """
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield _Transaction(self._db)
                 self._db.execute("COMMIT")
-            except BaseException:
+            except BaseException as exc:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+                if isinstance(exc, sqlite3.OperationalError):
+                    raise Unavailable(f"write state {self._path}: {exc}") from exc
                 raise
 
     def _bodies(self, kind: type[_T], query: str, *values: object) -> list[_T]:
