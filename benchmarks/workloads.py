@@ -82,7 +82,8 @@ def _git_status(repository: Path, place: Place) -> Measure:
         done = subprocess.run([*GIT, "status", "--short"], cwd=tree, capture_output=True, env=git_environment())
         took = time.perf_counter() - begin
         if done.returncode or done.stdout:
-            raise Failed("git status: " + (done.stderr or done.stdout).decode(errors="replace").splitlines()[0])
+            first = (done.stderr or done.stdout).decode(errors="replace").partition("\n")[0]
+            raise Failed(f"git status: {first.partition(' (')[0]}")
         return took
 
     measure()  # git looks once into files whose inode numbers it does not know
