@@ -14,15 +14,10 @@ from volfuse.core.filters import Filters
 from volfuse.core.ids import ContainerId, VolumeName
 from volfuse.core.model import ANONYMOUS_LABEL, Container, MountType, Volume
 
-__all__ = ["in_use_message", "prunable", "removed_with", "users"]
+__all__ = ["in_use_message", "prunable", "removed_with"]
 
 _PRUNE_ONLY_ANONYMOUS = (1, 42)
 """API version from which prune spares named volumes unless asked with `all`."""
-
-
-def users(name: VolumeName, containers: Iterable[Container]) -> list[ContainerId]:
-    """Return the containers that refer to a volume, in their order."""
-    return [container.id for container in containers if name in container.volumes]
 
 
 def removed_with(container: Container, others: Iterable[Container]) -> frozenset[VolumeName]:

@@ -23,6 +23,7 @@ from volfuse.core.resolve import Resolution, VolumeRequest, resolve
 from volfuse.core.restart import check_policy
 from volfuse.core.wire import CreateRequest
 from volfuse.engine.ports import PrivateTrees, Store
+from volfuse.engine.preparation import make_sources
 from volfuse.engine.rootpath import make_directories, open_directory
 from volfuse.engine.state import Change, StateRoot
 from volfuse.engine.volumes import Volumes, check_driver, check_options, make_volume_dir
@@ -96,7 +97,7 @@ class Creator:
                 plan.check_inherited(self._store)
                 plan.make_volumes()
                 plan.fill_volumes(self._state.image_rootfs(draft.image))
-                plan.make_sources()
+                make_sources(draft)
                 plan.make_tree(self._trees)
                 with self._state.change() as change:
                     container = plan.commit(change, missing)
@@ -189,12 +190,6 @@ class _Build:
         staged.chmod(0o755)
         self._fills[staged] = target
         return staged
-
-    def make_sources(self) -> None:
-        """Make host directories that `-v` names and that are missing (0755, owned by the daemon's user)."""
-        for mount in self._draft.mounts:
-            if mount.type is MountType.BIND and mount.create_source and not os.path.lexists(mount.source):
-                Path(mount.source).mkdir(mode=0o755, parents=True)
 
     def make_tree(self, trees: PrivateTrees) -> None:
         """Make the private tree, with the working directory in it."""

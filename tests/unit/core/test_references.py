@@ -8,7 +8,7 @@ from tests.unit.core.support import Engine, hex_id
 from volfuse.core.filters import NO_FILTERS, Filters
 from volfuse.core.ids import ContainerId, VolumeName
 from volfuse.core.model import ANONYMOUS_LABEL, Volume
-from volfuse.core.references import in_use_message, prunable, removed_with, users
+from volfuse.core.references import in_use_message, prunable, removed_with
 
 NEW = (1, 51)
 
@@ -53,7 +53,7 @@ def test_containers_refer_to_what_they_only_inherited() -> None:
     c2 = engine.create("c2", volumes_from=("c1",))
     engine.create("c3", binds=("n1:/a",), tmpfs={"/b": ""})
     engine.create("c4", binds=("n2:/a",))
-    found = users(VolumeName("n1"), engine.containers.values())
+    found = [c.id for c in engine.containers.values() if VolumeName("n1") in c.volumes]
     assert found == [c1.id, c2.id, hex_id("c3")]
 
 
