@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import subprocess
 import threading
 
 import pytest
@@ -236,3 +237,18 @@ def test_a_program_can_be_run(target: Target) -> None:
 @pytest.mark.gap("fusepy-shared", "fusepy-private", reason="libfuse 2 has no TMPFILE")
 def test_unnamed_temporary_file(target: Target) -> None:
     os.close(os.open(target.path, os.O_TMPFILE | os.O_RDWR))
+
+
+def test_opening_for_reading_may_truncate(target: Target) -> None:
+    (target.path / "f").write_bytes(b"content")
+    os.close(os.open(target.path / "f", os.O_RDONLY | os.O_TRUNC))
+    assert [(side / "f").read_bytes() for side in target.sides] == [b""] * 3
+
+
+def test_a_file_can_be_written_and_executed_again_and_again(target: Target) -> None:
+    for number in range(3):
+        with (target.path / "f").open("wb") as file:
+            file.write(b"#!/bin/sh\nexit %d\n" % number)
+        (target.path / "f").chmod(0o755)
+        for side in target.sides:
+            assert subprocess.run([side / "f"], check=False).returncode == number

@@ -20,10 +20,12 @@ __all__ = [
     "FileHandle",
     "allocate",
     "create_at",
+    "create_fd_at",
     "flush",
     "fsync",
     "mknod_at",
     "open_at",
+    "open_fd_at",
     "read_into",
     "truncate_at",
     "truncate_fd",
@@ -53,6 +55,11 @@ class FileHandle:
         """Device and inode number in the source: the file, whatever its names."""
         return self.status.st_dev, self.status.st_ino
 
+    @property
+    def readonly(self) -> bool:
+        """Whether it is shown on a read-only mount."""
+        return self.mount.readonly
+
 
 def open_at(mount: Mount, dirfd: int, name: bytes, flags: int) -> FileHandle:
     """Open a regular file.
@@ -61,18 +68,22 @@ def open_at(mount: Mount, dirfd: int, name: bytes, flags: int) -> FileHandle:
         OSError: EROFS for writing on a read-only mount; ESTALE if the name is no regular file any more, so that the
             kernel looks again.
     """
+    return _regular(open_fd_at(mount, dirfd, name, flags), mount, flags, name)
+
+
+def open_fd_at(mount: Mount, dirfd: int, name: bytes, flags: int) -> int:
+    """Open a file as `open_at` does, whatever it is; return a descriptor that the caller closes."""
     if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
         mount.check_writable()
     # O_NONBLOCK: if a FIFO took the file's place, opening it must not wait.
     wanted = flags & _PASSED_ON | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        fd = _open(dirfd, name, wanted)
+        return _open(dirfd, name, wanted)
     except PermissionError:
         # O_NOATIME is for the owner only; the daemon is not always root.
         if not wanted & os.O_NOATIME:
             raise
-        fd = _open(dirfd, name, wanted & ~os.O_NOATIME)
-    return _regular(fd, mount, flags, name)
+        return _open(dirfd, name, wanted & ~os.O_NOATIME)
 
 
 def create_at(mount: Mount, dirfd: int, name: bytes, flags: int, mode: int, caller: Caller) -> FileHandle:
@@ -82,16 +93,20 @@ def create_at(mount: Mount, dirfd: int, name: bytes, flags: int, mode: int, call
         OSError: EEXIST with O_EXCL; ESTALE without, if the file exists by now: the kernel found none and has not
             checked the caller's rights to it, so it must look again.
     """
+    return _regular(create_fd_at(mount, dirfd, name, flags, mode, caller), mount, flags, name)
+
+
+def create_fd_at(mount: Mount, dirfd: int, name: bytes, flags: int, mode: int, caller: Caller) -> int:
+    """Create and open a file as `create_at` does; return a descriptor that the caller closes."""
     mount.check_writable()
     wanted = flags & _PASSED_ON | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with acting_as(caller.uid, caller.gid):
-            fd = os.open(name, wanted, mode & 0o7777, dir_fd=dirfd)
+            return os.open(name, wanted, mode & 0o7777, dir_fd=dirfd)
     except FileExistsError as exc:
         if flags & os.O_EXCL:
             raise
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), name) from exc
-    return _regular(fd, mount, flags, name)
 
 
 def mknod_at(mount: Mount, dirfd: int, name: bytes, mode: int, device: int, caller: Caller) -> None:
@@ -130,10 +145,9 @@ def allocate(fd: int, mode: int, offset: int, length: int, caller: Caller) -> No
         fallocate(fd, mode, offset, length)
 
 
-def flush(handle: FileHandle) -> None:
-    """Report on close(2) what a source reports on close: network file systems tell of failed writes only then."""
-    if handle.flags & os.O_ACCMODE != os.O_RDONLY:
-        os.close(os.dup(handle.fd))
+def flush(fd: int) -> None:
+    """Report what a source reports on close(2): network file systems tell of failed writes only then."""
+    os.close(os.dup(fd))
 
 
 def fsync(fd: int, *, data_only: bool) -> None:

@@ -304,7 +304,8 @@ class FusepyOperations:
         file = FileInfo.from_address(info)
         handle = self.handles.file(file.fh)
         self.locks.release_owner(handle, file.lock_owner)
-        files.flush(handle)
+        if handle.flags & os.O_ACCMODE != os.O_RDONLY:
+            files.flush(handle.fd)
 
     def release(self, _path: bytes | None, info: int) -> None:
         """Serve RELEASE, which comes once for each open."""

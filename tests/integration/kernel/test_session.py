@@ -62,13 +62,13 @@ def hanging(base: Path) -> Iterator[Hanging]:
     lookup = handlers[Opcode.LOOKUP]
     assert lookup is not None
 
-    def slow(reader: Reader, unique: int, nodeid: int, end: int) -> bytes | None:
-        if bytes(reader.buffer[40 : end - 1]).startswith(b"hang"):
+    def slow(reader: Reader) -> bytes | None:
+        if bytes(reader.buffer[40 : reader.end - 1]).startswith(b"hang"):
             reader.hand_over()
             entered.set()
             released.wait(DEADLINE_S)
         assert lookup is not None
-        return lookup(reader, unique, nodeid, end)
+        return lookup(reader)
 
     handlers[Opcode.LOOKUP] = slow
     try:

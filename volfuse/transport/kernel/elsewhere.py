@@ -17,15 +17,13 @@ from volfuse.fs.source import Source
 from volfuse.fs.view import Place, View
 from volfuse.sys.openat2 import openat2
 from volfuse.sys.owned import owned
-from volfuse.sys.statx import StatxBuffer
+from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.nodes import ROOT_ID, Node
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.wire.flags import FUSE_EXPIRE_ONLY
 from volfuse.transport.kernel.wire.notifications import inval_attributes, inval_entry, inval_inode
 
 __all__ = ["Elsewhere"]
-
-_DIRECTORY = 0x4000
 
 
 class Elsewhere:
@@ -47,7 +45,7 @@ class Elsewhere:
 
     def contents_changed(self, view: View, paths: Collection[bytes]) -> None:
         """Expire names, attributes and pages at paths of a view. Of shared sources nothing old is kept."""
-        statx = StatxBuffer()
+        statx = Statx()
         below: dict[bytes, list[bytes]] = {}
         for path in paths:
             self._file_changed(view.locate(path), statx)
@@ -57,12 +55,12 @@ class Elsewhere:
         for directory, names in below.items():
             self._names_changed(view.locate(directory), names, statx)
 
-    def _file_changed(self, place: Place, statx: StatxBuffer) -> None:
+    def _file_changed(self, place: Place, statx: Statx) -> None:
         node = self._node(place, statx)
         if node is not None:
             self._server.invalidate(inval_inode(node.id))
 
-    def _names_changed(self, directory: Place, names: Iterable[bytes], statx: StatxBuffer) -> None:
+    def _names_changed(self, directory: Place, names: Iterable[bytes], statx: Statx) -> None:
         node = self._node(directory, statx)
         if node is None:
             return
@@ -70,7 +68,7 @@ class Elsewhere:
             self._server.invalidate(inval_entry(node.id, name, FUSE_EXPIRE_ONLY))
         self._server.invalidate(inval_attributes(node.id))
 
-    def _node(self, place: Place, statx: StatxBuffer) -> Node | None:
+    def _node(self, place: Place, statx: Statx) -> Node | None:
         """Return the node of what is at a place now, if the kernel holds one whose attributes it keeps."""
         mount = self._server.views.known(place.view, place.mount)
         if mount is None or not mount.private or not isinstance(mount.source, Source):
@@ -82,6 +80,6 @@ class Elsewhere:
             return None
         key = mount.key(found)
         nodes = self._server.nodes
-        if found[6] & 0xF000 == _DIRECTORY:
+        if found.is_directory:
             return nodes.find_directory_node(place.view.container, mount, key)
         return nodes.find_file(key)

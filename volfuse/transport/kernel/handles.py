@@ -1,7 +1,12 @@
 """Handles: files and directories that programs have open, by number.
 
-A file's number is its descriptor. Opening and releasing a file's handles, and its backing id with them, happen under
-one lock: two threads, one in RELEASE and one in OPEN, must not disagree on whether the id still lives.
+A file is opened in the source once for all who only read it, and once more for each who writes. With the first handle
+it is registered with the kernel, so that reads and writes are passed through. When the last handle goes, the file stays
+open and registered for a moment (`expire`), so that opening it again and again costs no system call. What stays is open
+for reading only, which keeps nobody from executing or writing the file.
+
+Two threads, one in RELEASE and one in OPEN, must not disagree on whether a backing id still lives: handles come and go
+under one lock, and an id goes with the last handle. Under the lock there is no system call, which might hang.
 """
 
 from __future__ import annotations
@@ -11,24 +16,19 @@ import errno
 import os
 import threading
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final
 
-from volfuse.fs.files import FileHandle
-from volfuse.transport.kernel.nodes import DirectoryNode, File, OpenFile
+from volfuse.fs.descriptors import self_path
+from volfuse.transport.kernel.nodes import DirectoryNode, File, Handle, OpenFile
 from volfuse.transport.kernel.passthrough import Passthrough
 from volfuse.transport.kernel.wire.flags import FOPEN
 
-__all__ = ["Handles", "OpenDirectory", "OpenedFile"]
+__all__ = ["Handles", "OpenDirectory"]
 
 _PASSTHROUGH, _DIRECT = int(FOPEN.PASSTHROUGH), int(FOPEN.DIRECT_IO)
 _KEEP_CACHE = int(FOPEN.KEEP_CACHE)
-
-
-class OpenedFile(NamedTuple):
-    """One open file: the node and the handle in the source."""
-
-    node: File
-    file: FileHandle
+_READING: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_SET_ID = 0o6000
 
 
 @dataclass(slots=True)
@@ -48,19 +48,26 @@ class OpenDirectory:
 
 
 class Handles:
-    """All handles of one session."""
+    """All handles of one session.
 
-    def __init__(self, passthrough: Passthrough) -> None:
+    Args:
+        idle_limit: how many files stay open without a handle, at most.
+    """
+
+    def __init__(self, passthrough: Passthrough, idle_limit: int) -> None:
         self._passthrough = passthrough
+        self._idle_limit = idle_limit
         self._lock = threading.Lock()
-        self.files: dict[int, OpenedFile] = {}  # changed under self._lock
+        self.files: dict[int, Handle] = {}  # changed under self._lock
         self.directories: dict[int, OpenDirectory] = {}  # changed under self._lock
-        self._next_directory = 1  # guarded by self._lock
+        self._idle: dict[File, int] = {}  # with the turn in which it came to rest; guarded by self._lock
+        self._turn = 0  # guarded by self._lock
+        self._next = 1  # guarded by self._lock
 
     def __len__(self) -> int:
         return len(self.files) + len(self.directories)
 
-    def file(self, number: int) -> OpenedFile:
+    def file(self, number: int) -> Handle:
         """Return an open file; EBADF if there is none."""
         try:
             return self.files[number]
@@ -74,62 +81,116 @@ class Handles:
         except KeyError:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
 
-    def add_file(self, node: File, file: FileHandle) -> tuple[int, int]:
-        """Keep an open file, whose descriptor is taken; return open_flags and backing id for the reply.
+    def share(self, node: File, flags: int) -> Handle | None:
+        """Give a handle for reading of a file that is open for reading already; None if it is not."""
+        with self._lock:
+            opened = node.opened
+            if opened is None or opened.fd < 0:
+                return None
+            return self._enter(opened, node, flags, opened.fd)
 
-        All handles of a node are passed through, or none: the kernel refuses what is mixed (fs/fuse/iomode.c).
-        """
-        mount = node.mount
+    def add_file(self, node: File, flags: int, fd: int) -> Handle:
+        """Keep a file that was opened with `flags`; takes the descriptor, also when it fails."""
+        prepared = None
+        if node.opened is None:
+            try:
+                prepared = self._prepare(node, fd, reads=flags & os.O_ACCMODE == os.O_RDONLY)
+            except OSError:
+                os.close(fd)
+                raise
         with self._lock:
             opened = node.opened
             if opened is None:
-                opened = OpenFile()
-                try:
-                    opened.backing = self._passthrough.register(mount, file)
-                except OSError:
-                    os.close(file.fd)
-                    raise
-            opened.handles[file.fd] = file.fd
-            node.opened = opened
-            self.files[file.fd] = OpenedFile(node, file)
-        writes = file.flags & os.O_ACCMODE != os.O_RDONLY
-        if opened.backing:
-            # Writing to a file with set-id bits goes through here, since passed through they would stay.
-            direct = _DIRECT if writes and file.status.st_mode & 0o6000 else 0
-            return _PASSTHROUGH | direct, opened.backing
-        return (_KEEP_CACHE if mount.private else _DIRECT), 0
+                opened = node.opened = prepared or OpenFile(-1)
+                prepared = None
+            handle = self._enter(opened, node, flags, fd)
+        if prepared is not None:  # another thread was faster
+            if prepared.fd == fd:
+                prepared.fd = -1
+            self._close(prepared)
+        return handle
 
-    def release_file(self, number: int) -> OpenedFile:
-        """Close an open file; with its last handle the node's backing id."""
+    def open_flags(self, handle: Handle, mode: int) -> int:
+        """Return the open_flags of the reply that gives a handle out.
+
+        All handles of a node are passed through, or none: the kernel refuses what is mixed (fs/fuse/iomode.c).
+
+        Args:
+            mode: of the file.
+        """
+        opened = handle.node.opened
+        if opened is not None and opened.backing:
+            # Writing to a file with set-id bits goes through here, since passed through they would stay.
+            return _PASSTHROUGH | (_DIRECT if mode & _SET_ID and handle.writes else 0)
+        return _KEEP_CACHE if handle.node.mount.private else _DIRECT
+
+    def backing(self, handle: Handle) -> int:
+        """Return the backing id of the reply that gives a handle out, 0 without passthrough."""
+        opened = handle.node.opened
+        return opened.backing if opened is not None else 0
+
+    def own_descriptor(self, handle: Handle) -> None:
+        """Give a handle a descriptor that no other has: flock(2) locks that."""
+        if handle.shared:
+            fd = os.open(self_path(handle.fd), _READING)
+            handle.fd, handle.shared = fd, False
+
+    def release_file(self, number: int) -> Handle:
+        """Close an open file."""
+        closing = None
         with self._lock:
             try:
-                opened = self.files.pop(number)
+                handle = self.files.pop(number)
             except KeyError:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
-            state = opened.node.opened
-            assert state is not None
-            del state.handles[number]
-            if not state.handles:
-                opened.node.opened = None
-                if state.backing:
-                    self._passthrough.unregister(state.backing)
-        os.close(number)
-        return opened
+            node = handle.node
+            opened = node.opened
+            assert opened is not None
+            del opened.handles[number]
+            if not opened.handles:
+                closing = self._rest(node, opened)
+        if not handle.shared:
+            os.close(handle.fd)
+        if closing is not None:
+            self._close(closing)
+        return handle
+
+    def forget(self, node: File) -> None:
+        """Close what is still open of a node that the kernel has forgotten."""
+        with self._lock:
+            closing = self._take(node) if self._idle.pop(node, None) is not None else None
+        if closing is not None:
+            self._close(closing)
+
+    def expire(self) -> bool:
+        """Close files that have been without a handle since the last call; say whether others still are."""
+        if not self._idle:
+            return False
+        with self._lock:
+            nodes = [node for node, turn in self._idle.items() if turn != self._turn]
+            for node in nodes:
+                del self._idle[node]
+            closing = [opened for node in nodes if (opened := self._take(node)) is not None]
+            self._turn += 1
+        for opened in closing:
+            self._close(opened)
+        return bool(self._idle)
 
     def writable(self, node: File, number: int | None) -> int | None:
         """Return a descriptor of a file that is open for writing: handle `number`, or another of the node."""
-        wanted = node.opened.handles if node.opened is not None else {}
-        for candidate in [number] if number is not None else list(wanted):
-            opened = self.files.get(candidate)
-            if opened is not None and opened.file.flags & os.O_ACCMODE != os.O_RDONLY:
-                return opened.file.fd
+        opened = node.opened
+        wanted = list(opened.handles) if opened is not None else []
+        for candidate in [number] if number is not None else wanted:
+            handle = self.files.get(candidate)
+            if handle is not None and handle.writes:
+                return handle.fd
         return None
 
     def add_directory(self, opened: OpenDirectory) -> int:
         """Keep an open directory; return its number."""
         with self._lock:
-            number = self._next_directory
-            self._next_directory += 1
+            number = self._next
+            self._next += 1
             self.directories[number] = opened
         return number
 
@@ -141,15 +202,82 @@ class Handles:
             os.close(opened.fd)
 
     def close_all(self) -> int:
-        """Close what is left after the session's end; return how many."""
+        """Close what is left after the session's end; return how many handles."""
         with self._lock:
             files, self.files = self.files, {}
             directories, self.directories = self.directories, {}
-        for opened in files.values():
-            opened.node.opened = None
-            with contextlib.suppress(OSError):
-                os.close(opened.file.fd)
+            left = {handle.node: handle.node.opened for handle in files.values()}
+            left |= {node: node.opened for node in self._idle}
+            self._idle.clear()
+        for handle in files.values():
+            if not handle.shared:
+                os.close(handle.fd)
+        for node, opened in left.items():
+            node.opened = None
+            if opened is not None and opened.fd >= 0:
+                os.close(opened.fd)
         for directory in directories.values():
             if directory.fd >= 0:
                 os.close(directory.fd)
         return len(files) + len(directories)
+
+    def _prepare(self, node: File, fd: int, *, reads: bool) -> OpenFile:
+        """Register a file with the kernel where its mount allows that."""
+        passes = self._passthrough.wanted(node.mount)
+        if not reads:
+            # Not the writer's own descriptor: the kernel keeps what is registered open as long as any handle, and open
+            # for writing it would stop exec(2) all that time (ETXTBSY).
+            fd = _reading(fd) if passes else -1
+        prepared = OpenFile(fd)
+        if passes and fd >= 0:
+            try:
+                prepared.backing = self._passthrough.register(node.mount, fd)
+            except OSError:
+                if not reads:
+                    os.close(fd)
+                raise
+        return prepared
+
+    def _close(self, opened: OpenFile) -> None:
+        if opened.backing:
+            self._passthrough.unregister(opened.backing)
+        if opened.fd >= 0:
+            with contextlib.suppress(OSError):  # a network file system tells of an old failure
+                os.close(opened.fd)
+
+    # Called with the lock held.
+
+    def _enter(self, opened: OpenFile, node: File, flags: int, fd: int) -> Handle:
+        number = self._next
+        self._next = number + 1
+        if opened.fd < 0 and flags & os.O_ACCMODE == os.O_RDONLY:
+            opened.fd = fd
+        handle = Handle(number, node, flags, fd, fd == opened.fd)
+        if not opened.handles:
+            self._idle.pop(node, None)
+        opened.handles[number] = handle
+        self.files[number] = handle
+        return handle
+
+    def _rest(self, node: File, opened: OpenFile) -> OpenFile | None:
+        """Keep a file open for a moment after its last handle; return what is to be closed in its stead."""
+        if opened.fd < 0 or not self._idle_limit:
+            return self._take(node)
+        self._idle[node] = self._turn
+        if len(self._idle) <= self._idle_limit:
+            return None
+        oldest = next(iter(self._idle))
+        del self._idle[oldest]
+        return self._take(oldest)
+
+    def _take(self, node: File) -> OpenFile | None:
+        opened, node.opened = node.opened, None
+        return opened
+
+
+def _reading(fd: int) -> int:
+    """Open for reading what `fd` is open for; -1 where the daemon may not, as on a server that trusts no root."""
+    try:
+        return os.open(self_path(fd), _READING)
+    except PermissionError:
+        return -1

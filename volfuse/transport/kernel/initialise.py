@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import tempfile
@@ -13,8 +12,8 @@ from volfuse.sys.owned import owned
 from volfuse.transport.kernel import mounting
 from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
 from volfuse.transport.kernel.passthrough import NOT_AGREED, REASONS, close_backing, open_backing
-from volfuse.transport.kernel.wire import requests
 from volfuse.transport.kernel.wire.opcodes import Opcode
+from volfuse.transport.kernel.wire.requests import Request
 
 __all__ = ["initialise", "passthrough_problem"]
 
@@ -27,17 +26,13 @@ def initialise(fd: int, *, passthrough: bool) -> Agreement:
     Raises:
         Unavailable: the kernel is too old, or it was unmounted meanwhile.
     """
-    buffer = bytearray(_INIT_BYTES)
-    length = 0
-    while not length:
-        with contextlib.suppress(InterruptedError):
-            length = os.readv(fd, [buffer])
-    _, opcode, unique, _, _, _, _, _ = requests.header(buffer, length)
-    if opcode != Opcode.INIT:
-        raise Unavailable(f"the kernel began with opcode {opcode} instead of INIT")
-    agreed = agree(decode_offer(buffer, length), passthrough=passthrough)
+    request = Request(_INIT_BYTES)
+    request.parse(os.readv(fd, [request.buffer]))
+    if request.opcode != Opcode.INIT:
+        raise Unavailable(f"the kernel began with opcode {request.opcode} instead of INIT")
+    agreed = agree(decode_offer(request.buffer, request.end), passthrough=passthrough)
     try:
-        os.write(fd, encode_agreement(unique, agreed))
+        os.write(fd, encode_agreement(request.unique, agreed))
     except OSError as exc:
         if exc.errno == errno.ENODEV:
             raise Unavailable("unmounted before it was served") from exc

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from volfuse.fs.files import FileHandle
-from volfuse.fs.locks import LockTable
+from volfuse.fs.locks import Lockable, LockTable
 from volfuse.sys.filelock import RecordLock
 from volfuse.transport.base import Failures
-from volfuse.transport.kernel.wire.replies import error
+from volfuse.transport.kernel.wire.encoding import error
 
 __all__ = ["Locks"]
 
@@ -58,30 +57,30 @@ class Locks:
         self._parked: dict[int, _Parked] = {}  # guarded by self._changed
         self._kicked = False  # guarded by self._changed
         self._closed = False  # guarded by self._changed
-        self._thread: threading.Thread | None = None  # guarded by self._changed
+        self._retrying: threading.Thread | None = None  # guarded by self._changed
 
     def __len__(self) -> int:
         return len(self._table) + len(self._parked)
 
-    def held(self, file: FileHandle) -> bool:
+    def held(self, file: Lockable) -> bool:
         """Say whether any record lock may be held on a file."""
         return len(self._table) > 0 and self._table.holds(file)
 
-    def get(self, file: FileHandle, owner: int, lock: RecordLock) -> RecordLock:
+    def get(self, file: Lockable, owner: int, lock: RecordLock) -> RecordLock:
         """Return a lock that stands in the way, or one of kind F_UNLCK."""
         return self._table.get(file, owner, lock)
 
-    def set(self, file: FileHandle, owner: int, lock: RecordLock) -> None:
+    def set(self, file: Lockable, owner: int, lock: RecordLock) -> None:
         """Take or give up a range without waiting."""
         self._table.set(file, owner, lock, wait=False)
         self.retry()
 
-    def flock(self, file: FileHandle, operation: int) -> None:
+    def flock(self, file: Lockable, operation: int) -> None:
         """Lock the whole file without waiting."""
         self._table.flock(file, operation | fcntl.LOCK_NB)
         self.retry()
 
-    def wait_set(self, unique: int, file: FileHandle, owner: int, lock: RecordLock) -> bool:
+    def wait_set(self, unique: int, file: Lockable, owner: int, lock: RecordLock) -> bool:
         """Take a range; if it is not free, answer request `unique` later and return false."""
         unlock = RecordLock(fcntl.F_UNLCK, lock.start, lock.length)
         return self._attempt(
@@ -92,7 +91,7 @@ class Locks:
             )
         )
 
-    def wait_flock(self, unique: int, file: FileHandle, operation: int) -> bool:
+    def wait_flock(self, unique: int, file: Lockable, operation: int) -> bool:
         """Lock the whole file; if it is not free, answer request `unique` later and return false."""
         return self._attempt(
             _Parked(
@@ -109,20 +108,16 @@ class Locks:
         if parked is not None:
             self._answer(parked, errno.EINTR)
 
-    def release_owner(self, file: FileHandle, owner: int) -> None:
+    def release_owner(self, file: Lockable, owner: int) -> None:
         """Give up all that a process holds on a file."""
         if len(self._table):
             self._table.release_owner(file, owner)
             self.retry()
 
-    def release_handle(self, file: FileHandle, *, flocked: bool) -> None:
-        """Give up what was locked through an open file.
-
-        Closing its descriptor is not enough for flock: the kernel keeps what is registered as backing file open.
-        """
-        if flocked:
-            self._table.flock(file, fcntl.LOCK_UN)
+    def release_handle(self, file: Lockable) -> None:
+        """Give up what was locked through an open file that has been closed."""
         self._table.release_handle(file)
+        self.retry()
 
     def retry(self) -> None:
         """Let the waiters try again: something was given up."""
@@ -135,7 +130,7 @@ class Locks:
         """End all waits and give up all locks."""
         with self._changed:
             self._closed = True
-            thread = self._thread
+            thread = self._retrying
             self._parked.clear()
             self._changed.notify()
         if thread is not None:
@@ -153,9 +148,9 @@ class Locks:
         with self._changed:
             self._parked[parked.unique] = parked
             self._kicked = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="volfuse-locks", daemon=True)
-                self._thread.start()
+            if self._retrying is None:
+                self._retrying = threading.Thread(target=self._run, name="volfuse-locks", daemon=True)
+                self._retrying.start()
             self._changed.notify()
         return False
 

@@ -5,20 +5,52 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+from struct import Struct
 from typing import Final
 
 from volfuse.fs.source import MissingSource, Source
 from volfuse.fs.view import Mount
-from volfuse.sys.statx import StatxFields
+from volfuse.sys.statx import Statx
+from volfuse.transport.kernel.wire.encoding import file_key
 
-__all__ = ["ENDLESS_S", "TICK_NS", "MountState"]
+__all__ = ["ENDLESS", "ENDLESS_NAME", "MountState", "Timeouts"]
 
 TICK_NS: Final = 1_000_000
 """Attribute timeout of shared sources: one kernel tick, which spares the GETATTR that would follow each LOOKUP."""
 ENDLESS_S: Final = 1 << 30
 
+
+class Timeouts:
+    """How long the kernel may go by what it is told.
+
+    Attributes:
+        entry: entry_valid, attr_valid, entry_valid_nsec, attr_valid_nsec, as in fuse_entry_out.
+        attr: attr_valid, attr_valid_nsec, padding, as in fuse_attr_out.
+    """
+
+    __slots__ = ("attr", "entry")
+
+    def __init__(self, entry_s: int, attr_s: int, attr_ns: int = 0) -> None:
+        self.entry = _ENTRY_TIMEOUTS.pack(entry_s, attr_s, 0, attr_ns)
+        self.attr = _ATTR_TIMEOUT.pack(attr_s, attr_ns)
+
+    def with_name_of(self, other: Timeouts) -> Timeouts:
+        """Return these for attributes, and for the name the other's."""
+        entry_s, _, _, _ = _ENTRY_TIMEOUTS.unpack(other.entry)
+        attr_s, attr_ns = _ATTR_TIMEOUT.unpack(self.attr)
+        return Timeouts(entry_s, attr_s, attr_ns)
+
+
+_ENTRY_TIMEOUTS = Struct("<QQII")
+_ATTR_TIMEOUT = Struct("<QI4x")
+ENDLESS: Final = Timeouts(ENDLESS_S, ENDLESS_S)
+ENDLESS_NAME: Final = Timeouts(ENDLESS_S, 0)
+_UNCACHED: Final = Timeouts(0, 0)
+_TICK: Final = Timeouts(0, 0, TICK_NS)
+
 _SAME_EVERYWHERE = frozenset({stat.S_IFIFO >> 12, stat.S_IFSOCK >> 12, stat.S_IFDIR >> 12})
 _READONLY = 16
+_DEVICE = Struct("<16xII")  # of a key
 _numbers = itertools.count(1)
 
 
@@ -27,8 +59,8 @@ class MountState:
 
     Attributes:
         number: of this object; never reused.
-        timeouts: entry_valid, attr_valid, entry_valid_nsec, attr_valid_nsec as in fuse_entry_out, of directories.
-        plain: whether inode numbers on the source's own device (`device`) are shown as they are.
+        timeouts: of directories.
+        plain: whether inode numbers on the source's own device (`major`, `minor`) are shown as they are.
         file_timeouts: of all else.
         birth: whether birth times may be part of keys: overlayfs gives a file another with its copy-up.
         gone: the view is no longer shown: open files go on, names and directories are ESTALE.
@@ -37,9 +69,10 @@ class MountState:
 
     __slots__ = (
         "birth",
-        "device",
         "file_timeouts",
         "gone",
+        "major",
+        "minor",
         "mount",
         "number",
         "plain",
@@ -60,35 +93,33 @@ class MountState:
         self.refused = ""
         self.gone = False
         if mount.private:
-            self.timeouts = self.file_timeouts = (ENDLESS_S, ENDLESS_S, 0, 0)
+            self.timeouts = self.file_timeouts = ENDLESS
         else:
-            self.timeouts = (0, 0, 0, 0 if exact else TICK_NS)
+            self.timeouts = _UNCACHED if exact else _TICK
             # A file of a read-only mount is another node than the one through which it is written.
-            self.file_timeouts = (0, 0, 0, 0) if mount.readonly else self.timeouts
+            self.file_timeouts = _UNCACHED if mount.readonly else self.timeouts
         device = mount.source.device
-        self.device = os.major(device), os.minor(device)
+        self.major, self.minor = os.major(device), os.minor(device)
         self.plain = not isinstance(mount.source, MissingSource) and mount.source.number(device, 1) == 1
 
-    def shows_as_is(self, key: int) -> bool:
+    def shows_as_is(self, key: bytes) -> bool:
         """Say whether inode numbers on the device of the directory with this key are shown as they are."""
-        return self.plain and (key >> 96 & 0xFFFFFFFF, key >> 72 & 0xFFFFFF) == self.device
+        major, minor_and_kind = _DEVICE.unpack(key)
+        return self.plain and major == self.major and minor_and_kind >> 8 == self.minor
 
-    def inode(self, major: int, minor: int, inode: int) -> int:
-        """Return the inode number that views show."""
-        if self.plain and self.device == (major, minor):
-            return inode
-        return self.source.number(os.makedev(major, minor), inode)
+    def inode(self, found: Statx) -> int:
+        """Return the inode number that views show of what statx found."""
+        if self.plain and found.minor == self.minor and found.major == self.major:
+            return found.inode
+        return self.source.number(os.makedev(found.major, found.minor), found.inode)
 
-    def key(self, found: StatxFields) -> int:
-        """Return the key of what statx found: inode, type, device, and birth time as the generation.
+    def key(self, found: Statx) -> bytes:
+        """Return the key of what statx found: inode, birth time as the generation, device, type.
 
         Files of a read-only mount have a node of their own, as the kernel does not say through which view it opens one.
         FIFOs and sockets have not: they are to connect views, and are writable on a read-only mount too.
         """
-        kind = found[6] >> 12
+        kind = found.mode >> 12
         if self.readonly and kind not in _SAME_EVERYWHERE:
             kind |= _READONLY
-        key = found[7] | kind << 64 | found[22] << 72 | found[21] << 96
-        if self.birth:
-            key |= (found[13] * 1_000_000_000 + found[14] & 0xFFFFFFFFFFFFFFFF) << 128
-        return key
+        return file_key(found.inode, found.birth_ns() if self.birth else 0, found.major, found.minor << 8 | kind)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from volfuse.errors import Unavailable
+from volfuse.transport.kernel.wire.encoding import reply
 from volfuse.transport.kernel.wire.errors import ProtocolError
 from volfuse.transport.kernel.wire.flags import INIT_FLAG_MINOR, Init
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
-from volfuse.transport.kernel.wire.replies import OUT_HEADER
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["MAX_WRITE_BYTES", "Agreement", "Offer", "agree", "decode_offer", "encode_agreement"]
@@ -114,4 +114,4 @@ def encode_agreement(unique: int, agreed: Agreement) -> bytes:
         MAJOR, agreed.minor, agreed.max_readahead, low, 64, 48, MAX_WRITE_BYTES, 1,
         MAX_WRITE_BYTES // _PAGE_BYTES, 0, high, depth, 0,
     )  # fmt: skip
-    return OUT_HEADER.pack(OUT_HEADER.size + len(body), 0, unique) + body
+    return reply(unique, body)

@@ -5,8 +5,8 @@ its place there (directory above and name) and, for a while, a descriptor. A `Fi
 its own node: all views share it. A `DirectoryNode` is a directory as one view shows it, since the kernel lets a
 directory have only one name.
 
-Files and directories are found again by their *key*: inode, device, type, and birth time as the generation, one
-integer. A file that took over a deleted one's inode number has another key.
+Files and directories are found again by their *key*: inode, birth time as the generation, device and type
+(`MountState.key`). A file that took over a deleted one's inode number has another key.
 Memory matters: a node stays below 500 bytes.
 """
 
@@ -59,11 +59,12 @@ class Directory:
         pinned: the holder is a source's root and is not evicted.
         used: since the last look of the evictor.
         fresh: node ids of the views that got its attributes lately, with the time (monotonic, ns).
+        nodes: how many views show it.
     """
 
-    __slots__ = ("__weakref__", "fresh", "holder", "key", "name", "parent", "pinned", "used")
+    __slots__ = ("__weakref__", "fresh", "holder", "key", "name", "nodes", "parent", "pinned", "used")
 
-    def __init__(self, key: int, parent: Directory | None, name: bytes) -> None:
+    def __init__(self, key: bytes, parent: Directory | None, name: bytes) -> None:
         self.key = key
         self.parent = parent
         self.name = name
@@ -71,21 +72,67 @@ class Directory:
         self.pinned = False
         self.used = False
         self.fresh: dict[int, int] = {}
+        self.nodes = 0  # guarded by NodeTable.lock
+
+
+class Handle:
+    """One file that a program has open.
+
+    Attributes:
+        number: what the kernel calls it.
+        flags: of open(2).
+        fd: in the source.
+        shared: the descriptor is `OpenFile.fd`, which others use too.
+    """
+
+    __slots__ = ("fd", "flags", "node", "number", "shared")
+
+    def __init__(self, number: int, node: File, flags: int, fd: int, shared: bool) -> None:
+        self.number = number
+        self.node = node
+        self.flags = flags
+        self.fd = fd
+        self.shared = shared
+
+    @property
+    def identity(self) -> bytes:
+        """What tells the file from all others."""
+        return self.node.key
+
+    @property
+    def readonly(self) -> bool:
+        """Whether it is shown on a read-only mount."""
+        return self.node.mount.readonly
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is open for writing."""
+        return self.flags & os.O_ACCMODE != os.O_RDONLY
 
 
 class OpenFile:
-    """What a file has while it is open.
+    """What a file has while it is open, and for a moment after: see `Handles`.
 
     Attributes:
-        handles: number and descriptor of each handle.
+        fd: open for reading, for all handles that only read; -1 if there is none.
         backing: id registered with the kernel; 0 without.
+        handles: by number.
     """
 
-    __slots__ = ("backing", "handles")
+    __slots__ = ("backing", "fd", "handles")
 
-    def __init__(self) -> None:
-        self.handles: dict[int, int] = {}
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
         self.backing = 0
+        self.handles: dict[int, Handle] = {}
+
+    def any_fd(self) -> int:
+        """Return a descriptor of the file, whatever it is open for; -1 if it is being closed."""
+        if self.fd >= 0:
+            return self.fd
+        for handle in self.handles.values():
+            return handle.fd
+        return -1
 
 
 class File:
@@ -94,12 +141,12 @@ class File:
     Attributes:
         parent: where it was seen last; None if it has no name (O_TMPFILE).
         mount: through which it was seen last.
-        opened: while handles are open. Guarded by the table of handles.
+        opened: while handles are open, and for a moment after. Guarded by the table of handles.
     """
 
     __slots__ = ("id", "key", "mount", "name", "nlookup", "opened", "parent")
 
-    def __init__(self, number: int, key: int, mount: MountState, parent: Directory | None, name: bytes) -> None:
+    def __init__(self, number: int, key: bytes, mount: MountState, parent: Directory | None, name: bytes) -> None:
         self.id = number
         self.key = key
         self.mount = mount
@@ -150,7 +197,7 @@ Node = File | DirectoryNode
 class _Reference(weakref.ref[Directory]):
     __slots__ = ("key",)
 
-    key: int
+    key: bytes
 
 
 class NodeTable:
@@ -162,9 +209,9 @@ class NodeTable:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.by_id: dict[int, Node] = {}
-        self._files: dict[int, File] = {}  # guarded by self.lock
+        self._files: dict[bytes, File] = {}  # guarded by self.lock
         self._directory_nodes: dict[tuple[object, ...], DirectoryNode] = {}  # guarded by self.lock
-        self._directories: dict[int, _Reference] = {}  # guarded by self.lock
+        self._directories: dict[bytes, _Reference] = {}  # guarded by self.lock
         self._next = ROOT_ID + 1  # guarded by self.lock
 
     def __len__(self) -> int:
@@ -191,7 +238,7 @@ class NodeTable:
             return node
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
-    def give_file(self, key: int, mount: MountState, parent: Directory | None, name: bytes, new: bool = False) -> int:
+    def give_file(self, key: bytes, mount: MountState, parent: Directory | None, name: bytes, new: bool = False) -> int:
         """Return the node id of a file seen at a place, its nlookup counted up.
 
         Args:
@@ -214,7 +261,7 @@ class NodeTable:
         finally:
             lock.release()
 
-    def find_file(self, key: int) -> File | None:
+    def find_file(self, key: bytes) -> File | None:
         """Return the node with this key."""
         return self._files.get(key)
 
@@ -236,16 +283,18 @@ class NodeTable:
                 self._next += 1
                 node.key = key
                 self._directory_nodes[key] = self.by_id[node.id] = node
+                if directory is not None:
+                    directory.nodes += 1
             else:
                 node.parent = parent
             node.nlookup += 1
             return node
 
-    def find_directory_node(self, container: str, mount: MountState, key: int) -> DirectoryNode | None:
+    def find_directory_node(self, container: str, mount: MountState, key: bytes) -> DirectoryNode | None:
         """Return the node that a view has of the directory with this key."""
         return self._directory_nodes.get((container, mount.number, key))
 
-    def directory(self, key: int, parent: Directory | None, name: bytes, new: bool = False) -> Directory:
+    def directory(self, key: bytes, parent: Directory | None, name: bytes, new: bool = False) -> Directory:
         """Return the directory with this key, known to be at a place from now on."""
         with self.lock:
             known = self._directories.get(key)
@@ -259,7 +308,7 @@ class NodeTable:
                 found.name = name
             return found
 
-    def find_directory(self, key: int) -> Directory | None:
+    def find_directory(self, key: bytes) -> Directory | None:
         """Return the directory with this key, if anything refers to it."""
         known = self._directories.get(key)
         return known() if known is not None else None
@@ -269,25 +318,28 @@ class NodeTable:
         node.nlookup = 1
         self.by_id[ROOT_ID] = node
 
-    def forget(self, number: int, count: int) -> None:
-        """Take back `count` lookups; with the last the node goes."""
+    def forget(self, number: int, count: int) -> Node | None:
+        """Take back `count` lookups; with the last the node goes, and is returned: it may have something open."""
         if number == ROOT_ID:
-            return
+            return None
         with self.lock:
             node = self.by_id.get(number)
             if node is None:
-                return
+                return None
             node.nlookup -= count
             if node.nlookup > 0:
-                return
+                return None
             del self.by_id[number]
             if isinstance(node, File):
                 if self._files.get(node.key) is node:
                     del self._files[node.key]
-            elif self._directory_nodes.get(node.key) is node:
-                del self._directory_nodes[node.key]
+            else:
+                if self._directory_nodes.get(node.key) is node:
+                    del self._directory_nodes[node.key]
                 if node.directory is not None:
                     node.directory.fresh.pop(number, None)
+                    node.directory.nodes -= 1
+            return node
 
     def clear(self) -> None:
         """Forget everything, after the kernel has."""

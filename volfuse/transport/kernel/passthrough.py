@@ -11,11 +11,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
-import os
 from typing import Final
 
-from volfuse.fs.descriptors import self_path
-from volfuse.fs.files import FileHandle
 from volfuse.transport.kernel.mounts import MountState
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 
@@ -26,7 +23,6 @@ _log = logging.getLogger(__name__)
 FUSE_DEV_IOC_BACKING_OPEN: Final = 0x4010E501
 FUSE_DEV_IOC_BACKING_CLOSE: Final = 0x4004E502
 _MAP = LAYOUTS["fuse_backing_map"].struct
-_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 NOT_AGREED: Final = "the kernel does not offer it (Linux 6.9, CONFIG_FUSE_PASSTHROUGH)"
 REASONS: Final = {
@@ -48,20 +44,14 @@ class Passthrough:
         self._device_fd = device_fd
         self._agreed = agreed
 
-    def register(self, mount: MountState, file: FileHandle) -> int:
-        """Return a backing id for an open file, 0 where its mount falls back."""
-        if not self._agreed or mount.refused:
-            return 0
-        writes = file.flags & os.O_ACCMODE != os.O_RDONLY
+    def wanted(self, mount: MountState) -> bool:
+        """Say whether files of a mount are to be registered."""
+        return self._agreed and not mount.refused
+
+    def register(self, mount: MountState, fd: int) -> int:
+        """Return a backing id for a file that is open for reading, 0 where its mount falls back."""
         try:
-            # The kernel keeps the backing file open as long as any handle: open for writing it would stop exec(2) all
-            # that time (ETXTBSY).
-            backing_fd = os.open(self_path(file.fd), _READING) if writes else file.fd
-            try:
-                return open_backing(self._device_fd, backing_fd)
-            finally:
-                if writes:
-                    os.close(backing_fd)
+            return open_backing(self._device_fd, fd)
         except OSError as exc:
             reason = REASONS.get(exc.errno or 0)
             if reason is None:

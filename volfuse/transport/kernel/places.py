@@ -13,13 +13,15 @@ import os
 import threading
 
 from volfuse.sys.openat2 import openat2
-from volfuse.sys.statx import StatxBuffer
+from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.mounts import MountState
 from volfuse.transport.kernel.nodes import Directory, DirectoryNode, Fd, File, RootFd
 
-__all__ = ["OpenDirectories", "stale"]
+__all__ = ["OpenDirectories", "is_open_on", "stale"]
 
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+_NAMES = 15  # of 255 bytes stay below PATH_MAX
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 
 
@@ -34,9 +36,9 @@ class OpenDirectories:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._queue: collections.deque[Directory] = collections.deque()  # guarded by self._lock
+        self._queue: collections.OrderedDict[Directory, None] = collections.OrderedDict()  # guarded by self._lock
 
-    def around(self, node: File, statx: StatxBuffer) -> Fd | RootFd:
+    def around(self, node: File, statx: Statx) -> Fd | RootFd:
         """Return the descriptor of the directory that a file was seen in last.
 
         Raises:
@@ -48,7 +50,7 @@ class OpenDirectories:
         parent.used = True
         return parent.holder or self._open(parent, node.mount, statx)
 
-    def of(self, node: DirectoryNode, statx: StatxBuffer) -> Fd | RootFd:
+    def of(self, node: DirectoryNode, statx: Statx) -> Fd | RootFd:
         """Return the descriptor of a directory node's directory. Keep the object for as long as you use the number.
 
         Raises:
@@ -64,16 +66,15 @@ class OpenDirectories:
         directory.used = True
         return directory.holder or self._open(directory, node.mount, statx)
 
-    def pin(self, node: File, statx: StatxBuffer) -> Fd:
+    def pin(self, node: File, statx: Statx) -> Fd:
         """Open a file without following or reading it, and make sure that it is the node's.
 
         Raises:
             OSError: ESTALE if another file has the name, or none.
         """
         opened = node.opened
-        if opened is not None:
-            for fd in opened.handles.values():
-                return Fd(os.dup(fd))
+        if opened is not None and (pinned := _duplicate(opened.any_fd())) and is_open_on(pinned.fd, node, statx):
+            return pinned
         holder = self.around(node, statx)
         if not node.name:
             return Fd(os.dup(holder.fd))
@@ -92,22 +93,22 @@ class OpenDirectories:
         holder = directory.holder = Fd(fd)
         directory.used = True
         with self._lock:
-            self._queue.append(directory)
+            self._queue[directory] = None
             while len(self._queue) > self._limit:
-                oldest = self._queue.popleft()
+                oldest, _ = self._queue.popitem(last=False)
                 if oldest.pinned:
                     continue
                 if oldest.used and oldest is not directory:
                     oldest.used = False
-                    self._queue.append(oldest)
+                    self._queue[oldest] = None
                 else:
                     oldest.holder = None
         return holder
 
     def release(self, directory: Directory) -> None:
-        """Close a directory that has been removed."""
-        if not directory.pinned:
-            with self._lock:
+        """Close a directory that no view shows any more."""
+        with self._lock:
+            if self._queue.pop(directory, self) is None and not directory.pinned:
                 directory.holder = None
 
     def close_all(self) -> None:
@@ -118,7 +119,7 @@ class OpenDirectories:
                     directory.holder = None
             self._queue.clear()
 
-    def _open(self, directory: Directory, mount: MountState, statx: StatxBuffer) -> Fd | RootFd:
+    def _open(self, directory: Directory, mount: MountState, statx: Statx) -> Fd | RootFd:
         names = []
         above: Directory | None = directory
         start = None
@@ -133,13 +134,45 @@ class OpenDirectories:
         if not names:
             return start
         names.reverse()
-        try:
-            fd = openat2(start.fd, b"/".join(names), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError as exc:
-            if exc.errno in _GONE:
-                raise stale() from exc
-            raise
+        fd = _descend(start, names)
         if mount.key(statx.at(fd, b"")) != directory.key:
             os.close(fd)
             raise stale()
         return self.adopt(directory, fd)
+
+
+def is_open_on(fd: int, node: File, statx: Statx) -> bool:
+    """Say whether a descriptor, which another thread may have closed meanwhile, is open on a node's file.
+
+    What statx found is in `statx` then. On overlayfs copy-up may give an open file another number.
+    """
+    try:
+        found = statx.at(fd, b"")
+    except OSError as exc:
+        if exc.errno != errno.EBADF:
+            raise
+        return False
+    return not node.mount.birth or node.mount.key(found) == node.key
+
+
+def _duplicate(fd: int) -> Fd | None:
+    try:
+        return Fd(os.dup(fd))
+    except OSError as exc:
+        if exc.errno != errno.EBADF:
+            raise
+        return None
+
+
+def _descend(start: Fd | RootFd, names: list[bytes]) -> int:
+    """Open a directory by the names that lead to it, a few at a time: a path may be longer than a call takes."""
+    above: Fd | RootFd = start
+    try:
+        for first in range(0, len(names) - _NAMES, _NAMES):
+            above = Fd(openat2(above.fd, b"/".join(names[first : first + _NAMES]), _DIRECTORY))
+        rest = (len(names) - 1) // _NAMES * _NAMES
+        return openat2(above.fd, b"/".join(names[rest:]), _DIRECTORY)
+    except OSError as exc:
+        if exc.errno in _GONE:
+            raise stale() from exc
+        raise

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import time
+from struct import Struct
 from typing import Final
 
 from volfuse.fs.source import MissingSource
 from volfuse.fs.view import Attributes, Mount, View
-from volfuse.sys.statx import StatxFields
-from volfuse.transport.kernel.mounts import ENDLESS_S, MountState
+from volfuse.sys.statx import Statx
+from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.mounts import ENDLESS_NAME, MountState, Timeouts
 from volfuse.transport.kernel.nodes import (
     ROOT_ID,
     Directory,
@@ -22,21 +23,20 @@ from volfuse.transport.kernel.nodes import (
     NodeTable,
     RootFd,
 )
-from volfuse.transport.kernel.places import OpenDirectories, stale
+from volfuse.transport.kernel.places import OpenDirectories, is_open_on, stale
 from volfuse.transport.kernel.session import Reader, Session
 from volfuse.transport.kernel.viewstates import ViewStates
+from volfuse.transport.kernel.wire.encoding import encode_attr, encode_entry, reply
+from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.notifications import inval_attributes
-from volfuse.transport.kernel.wire.replies import ATTR_REPLY, ENTRY_REPLY, NO_ENTRY_ATTR, encode_device
 
-__all__ = ["EntryFields", "Server"]
+__all__ = ["Server", "attributes_of"]
 
-EntryFields = tuple[int, ...]
-"""The 22 fields of fuse_entry_out."""
-
-_ENTRY_BYTES: Final = ENTRY_REPLY.size
-_ATTR_BYTES: Final = ATTR_REPLY.size
 _FRESH_NS: Final = 30_000_000
 """Longer than the kernel uses attributes: their timeout of 1 ms, rounded up to two jiffies of at most 10 ms."""
+_NODE_HEAD: Final = Struct("<QQ24s")
+"""struct fuse_entry_out before the attributes: node id, generation, timeouts."""
+_ATTR: Final = LAYOUTS["fuse_attr"].struct
 
 
 class Server:
@@ -47,17 +47,18 @@ class Server:
         minor: protocol version that was agreed.
     """
 
-    def __init__(self, views: ViewStates, open_limit: int) -> None:
+    def __init__(self, views: ViewStates, handles: Handles, open_limit: int) -> None:
         self.views = views
+        self._handles = handles
         self.nodes = NodeTable()
         self.directories = OpenDirectories(open_limit)
         self.session: Session
         self.nodes.add_root(DirectoryNode(ROOT_ID, None, _list_mount(), None, None, None))
 
-    # What a name is.
+    # What a name is. All of these return struct fuse_entry_out and count the lookup.
 
-    def entry_at(self, reader: Reader, parent: DirectoryNode, name: bytes) -> EntryFields:
-        """Look a name up and count the lookup; ENOENT if there is none."""
+    def entry_at(self, reader: Reader, parent: DirectoryNode, name: bytes) -> bytes:
+        """Look a name up; ENOENT if there is none."""
         if parent.view is None:
             return self._view_root(reader, parent, name)
         own = parent.own
@@ -69,35 +70,24 @@ class Server:
         holder = self.directories.of(parent, reader.statx)
         return self.entry(parent, directory, name, reader.statx.at(holder.fd, name))
 
-    def entry(
-        self, parent: DirectoryNode, directory: Directory, name: bytes, found: StatxFields, new: bool = False
-    ) -> EntryFields:
-        """Return the answer for a name whose attributes are known, and count the lookup.
+    def entry(self, parent: DirectoryNode, directory: Directory, name: bytes, found: Statx, new: bool = False) -> bytes:
+        """Answer for a name whose attributes are known.
 
         Args:
             new: the file was made just now.
         """
         mount = parent.mount
         key = mount.key(found)
-        if found[6] & 0xF000 == 0x4000:
+        if found.mode & 0xF000 == 0x4000:
             number = self._give_directory(parent, directory, name, key, new).id
-            entry_s, attr_s, entry_ns, attr_ns = mount.timeouts
+            timeouts = mount.timeouts
         else:
             number = self.nodes.give_file(key, mount, directory, name, new)
-            entry_s, attr_s, entry_ns, attr_ns = mount.file_timeouts
-        (
-            _, blksize, _, nlink, uid, gid, mode, inode, size, blocks, _, atime, atime_ns, _, _, ctime, ctime_ns,
-            mtime, mtime_ns, rdev_major, rdev_minor, major, minor,
-        ) = found  # fmt: skip
-        return (
-            number, 0, entry_s, attr_s, entry_ns, attr_ns,
-            inode if mount.plain and mount.device == (major, minor) else mount.inode(major, minor, inode),
-            size, blocks, atime, mtime, ctime, atime_ns, mtime_ns, ctime_ns, mode, nlink, uid, gid,
-            encode_device(rdev_major, rdev_minor) if rdev_major or rdev_minor else 0, blksize, 0,
-        )  # fmt: skip
+            timeouts = mount.file_timeouts
+        return encode_entry(number, timeouts.entry, mount.inode(found), found.buffer)
 
     def _give_directory(
-        self, parent: DirectoryNode, directory: Directory, name: bytes, key: int, new: bool, path: bytes | None = None
+        self, parent: DirectoryNode, directory: Directory, name: bytes, key: bytes, new: bool, path: bytes | None = None
     ) -> DirectoryNode:
         view = parent.view
         assert view is not None
@@ -107,19 +97,18 @@ class Server:
             child.fresh[node.id] = time.monotonic_ns()
         return node
 
-    def _view_root(self, reader: Reader, parent: DirectoryNode, name: bytes) -> EntryFields:
+    def _view_root(self, reader: Reader, parent: DirectoryNode, name: bytes) -> bytes:
         view = self.views.table.get(name)
         if view is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         place = view.locate(b"")
-        return self._mount_root(reader, parent, view, place.mount, b"", (ENDLESS_S, 0, 0, 0))
+        return self._mount_root(reader, parent, view, place.mount, b"", ENDLESS_NAME)
 
-    def _own_entry(
-        self, reader: Reader, parent: DirectoryNode, view: View, name: bytes, mount: Mount | None
-    ) -> EntryFields:
+    def _own_entry(self, reader: Reader, parent: DirectoryNode, view: View, name: bytes, mount: Mount | None) -> bytes:
         path = parent.path + b"/" + name if parent.path else name
         if mount is not None:
             return self._mount_root(reader, parent, view, mount, path, parent.mount.timeouts)
+        timeouts = parent.mount.timeouts.entry
         if parent.directory is not None:
             holder = self.directories.of(parent, reader.statx)
             try:
@@ -128,38 +117,31 @@ class Server:
                 if exc.errno not in (errno.ENOENT, errno.ENOTDIR):
                     raise
             else:
-                if stat.S_ISDIR(found[6]):
+                if found.is_directory:
                     key = parent.mount.key(found)
                     node = self._give_directory(parent, parent.directory, name, key, False, path)
-                    return (node.id, 0, *parent.mount.timeouts, *attributes(parent.mount, found))
+                    return encode_entry(node.id, timeouts, parent.mount.inode(found), found.buffer)
         node = self.nodes.give_directory_node(view.container, parent.mount, None, parent, view, path)
-        return (node.id, 0, *parent.mount.timeouts, *attributes_of(view.synthetic(path)))
+        return _NODE_HEAD.pack(node.id, 0, timeouts) + _ATTR.pack(*attributes_of(view.synthetic(path)))
 
     def _mount_root(
-        self,
-        reader: Reader,
-        parent: DirectoryNode,
-        view: View,
-        mount: Mount,
-        path: bytes,
-        name_timeouts: tuple[int, int, int, int],
-    ) -> EntryFields:
+        self, reader: Reader, parent: DirectoryNode, view: View, mount: Mount, path: bytes, name_timeouts: Timeouts
+    ) -> bytes:
         state = self.views.mount(view, mount)
         found = reader.statx.at(mount.source.fd, b"")
         key = state.key(found)
         root = self.mount_directory(state, key)
-        entry_s, _, entry_ns, _ = name_timeouts
-        _, attr_s, _, attr_ns = state.timeouts
-        timeouts = (entry_s, attr_s, entry_ns, attr_ns)
-        if stat.S_ISDIR(found[6]):
+        if found.is_directory:
             node = self.nodes.give_directory_node(view.container, state, root, parent, view, path)
+            number = node.id
             if not state.private:
-                root.fresh[node.id] = time.monotonic_ns()
+                root.fresh[number] = time.monotonic_ns()
         else:
-            return (self.nodes.give_file(key, state, root, b""), 0, *timeouts, *attributes(state, found))
-        return (node.id, 0, *timeouts, *attributes(state, found))
+            number = self.nodes.give_file(key, state, root, b"")
+        timeouts = state.timeouts.with_name_of(name_timeouts)
+        return encode_entry(number, timeouts.entry, state.inode(found), found.buffer)
 
-    def mount_directory(self, state: MountState, key: int) -> Directory:
+    def mount_directory(self, state: MountState, key: bytes) -> Directory:
         """Return the root of a mount's source; for the bind of a file, what holds its descriptor."""
         root = self.nodes.directory(key, None, b"")
         if not root.pinned:
@@ -168,32 +150,40 @@ class Server:
             root.holder = RootFd(state.source)
         return root
 
+    def forget(self, number: int, count: int) -> None:
+        """Take lookups of a node back; with the last one goes what is open of it."""
+        node = self.nodes.forget(number, count)
+        if node is None:
+            return
+        if isinstance(node, File):
+            if node.opened is not None:
+                self._handles.forget(node)
+        elif node.directory is not None and not node.directory.nodes:
+            self.directories.release(node.directory)
+
     # Attributes.
 
-    def getattr(self, reader: Reader, node: Node) -> tuple[StatxFields | None, Attributes | None, MountState]:
+    def getattr(self, reader: Reader, node: Node) -> Statx | Attributes:
         """Return what statx says of a node, or the attributes of a directory that only the view has."""
         if isinstance(node, File):
-            return self.stat_file(reader, node), None, node.mount
+            return self.stat_file(reader, node)
         if node.directory is None:
-            if node.view is None:
-                return None, self.views.table.attributes(), node.mount
-            return None, node.view.synthetic(node.path or b""), node.mount
+            return self.views.table.attributes() if node.view is None else node.view.synthetic(node.path or b"")
         holder = self.directories.of(node, reader.statx)
         found = reader.statx.at(holder.fd, b"")
         if not node.mount.private:
             node.directory.fresh[node.id] = time.monotonic_ns()
-        return found, None, node.mount
+        return found
 
-    def stat_file(self, reader: Reader, node: File) -> StatxFields:
+    def stat_file(self, reader: Reader, node: File) -> Statx:
         """Return what statx says of a file: through an open handle, else where it was seen last.
 
         Raises:
             OSError: ESTALE if another file is there now, or none.
         """
         opened = node.opened
-        if opened is not None:
-            for fd in opened.handles.values():
-                return reader.statx.at(fd, b"")
+        if opened is not None and is_open_on(opened.any_fd(), node, reader.statx):
+            return reader.statx
         holder = self.directories.around(node, reader.statx)
         try:
             found = reader.statx.at(holder.fd, node.name)
@@ -205,14 +195,14 @@ class Server:
             raise stale()
         return found
 
-    def attr_reply(self, reader: Reader, unique: int, node: Node) -> bytes:
+    def attr_reply(self, reader: Reader, node: Node) -> bytes:
         """Return the reply that holds a node's attributes as they are now."""
-        found, synthetic, mount = self.getattr(reader, node)
-        _, seconds, _, nanoseconds = mount.file_timeouts if node.__class__ is File else mount.timeouts
-        if found is None:
-            assert synthetic is not None
-            return ATTR_REPLY.pack(_ATTR_BYTES, 0, unique, seconds, nanoseconds, *attributes_of(synthetic))
-        return ATTR_REPLY.pack(_ATTR_BYTES, 0, unique, seconds, nanoseconds, *attributes(mount, found))
+        found = self.getattr(reader, node)
+        mount = node.mount
+        timeouts = mount.file_timeouts if node.__class__ is File else mount.timeouts
+        if isinstance(found, Statx):
+            return reply(reader.unique, timeouts.attr + encode_attr(mount.inode(found), found.buffer))
+        return reply(reader.unique, timeouts.attr + _ATTR.pack(*attributes_of(found)))
 
     # Changes.
 
@@ -246,28 +236,6 @@ class Server:
     def holder(self, reader: Reader, node: DirectoryNode) -> Fd | RootFd:
         """Return the descriptor of a directory, to change something in it."""
         return self.directories.of(node, reader.statx)
-
-
-def entry_reply(unique: int, entry: EntryFields) -> bytes:
-    """Return the reply to LOOKUP and to what makes a name."""
-    return ENTRY_REPLY.pack(_ENTRY_BYTES, 0, unique, *entry)
-
-
-def absent_reply(unique: int) -> bytes:
-    """Return the reply that there is no such name, for the kernel to remember."""
-    return ENTRY_REPLY.pack(_ENTRY_BYTES, 0, unique, 0, 0, ENDLESS_S, 0, 0, 0, *NO_ENTRY_ATTR)
-
-
-def attributes(mount: MountState, found: StatxFields) -> tuple[int, ...]:
-    """Return the fields of fuse_attr."""
-    (
-        _, blksize, _, nlink, uid, gid, mode, inode, size, blocks, _, atime, atime_ns, _, _, ctime, ctime_ns,
-        mtime, mtime_ns, rdev_major, rdev_minor, major, minor,
-    ) = found  # fmt: skip
-    return (
-        mount.inode(major, minor, inode), size, blocks, atime, mtime, ctime, atime_ns, mtime_ns, ctime_ns, mode, nlink,
-        uid, gid, encode_device(rdev_major, rdev_minor) if rdev_major or rdev_minor else 0, blksize, 0,
-    )  # fmt: skip
 
 
 def attributes_of(found: Attributes) -> tuple[int, ...]:

@@ -18,18 +18,19 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from volfuse.sys.getdents import DirectoryStream
-from volfuse.sys.statx import StatxBuffer
+from volfuse.sys.raw import read, write
+from volfuse.sys.statx import Statx
 from volfuse.sys.threadfs import own_umask
 from volfuse.transport.base import Failures
 from volfuse.transport.kernel.negotiation import MAX_WRITE_BYTES
-from volfuse.transport.kernel.wire import requests
+from volfuse.transport.kernel.wire.encoding import error
 from volfuse.transport.kernel.wire.errors import ProtocolError
 from volfuse.transport.kernel.wire.opcodes import NO_REPLY, Opcode
-from volfuse.transport.kernel.wire.replies import error
+from volfuse.transport.kernel.wire.requests import Request
 
 __all__ = ["Handler", "Reader", "Session"]
 
@@ -41,27 +42,29 @@ _SLOW_S: Final = 0.005
 """A request is slow if it is under way at two looks of the monitor: after 5 to 10 ms."""
 _IDLE_LOOKS: Final = 400
 """Looks without any request after which the monitor sleeps until one comes."""
+_CHORE_LOOKS: Final = 100
 _STANDBYS: Final = 4
 _MAX_READERS: Final = 512
 
+_AGAIN: Final = frozenset({errno.ENOENT, errno.EINTR, errno.EAGAIN})
+"""Errors of reading that say nothing; ENOENT: the request was interrupted."""
+_ENDED: Final = frozenset({errno.ENODEV, errno.ECONNABORTED, errno.EBADF})
 
-class Reader:
+
+class Reader(Request):
     """A thread that reads and answers, with what it needs for itself.
 
     Attributes:
-        buffer: the request under way, at its start.
-        header: its header: len, opcode, unique, nodeid, uid, gid, pid, total_extlen.
         busy: unique of the request under way, 0 between two.
     """
 
-    __slots__ = ("_session", "buffer", "busy", "header", "statx", "stream", "thread", "turn")
+    __slots__ = ("_session", "busy", "statx", "stream", "thread", "turn")
 
     def __init__(self, session: Session) -> None:
+        super().__init__(_BUFFER_BYTES)
         self._session = session
-        self.buffer = bytearray(_BUFFER_BYTES)
-        self.header: tuple[int, ...] = (0,) * 8
         self.busy = 0
-        self.statx = StatxBuffer()
+        self.statx = Statx()
         self.stream = DirectoryStream(_STREAM_BYTES)
         self.turn = threading.Event()
         self.thread = threading.Thread(target=self._run, name="volfuse-reader", daemon=True)
@@ -77,61 +80,51 @@ class Reader:
         try:
             own_umask(0)
         except OSError as exc:
-            session.ended(exc)
+            session.ended(exc.errno or errno.EIO)
             return
         while session.wait_for_turn(self):
             self._serve()
 
     def _serve(self) -> None:
         session = self._session
-        fd, buffers, buffer = session.fd, [self.buffer], self.buffer
-        readv, write, header_of, check = os.readv, os.write, requests.HEADER.unpack_from, requests.check
-        handlers, count = session.handlers, len(session.handlers)
-        owed, answered = session.owed, session.owed.pop
+        fd, buffer, opcodes = session.fd, self.buffer, len(session.handlers)
+        handlers, owed = session.handlers, session.owed
         while session.reader is self:
-            try:
-                length = readv(fd, buffers)
-            except OSError as exc:
-                if exc.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):  # ENOENT: the request was interrupted
+            length = read(fd, buffer)
+            if length < 0:
+                if -length in _AGAIN:
                     continue
-                session.ended(exc)
+                session.ended(-length)
                 return
             if session.monitor_sleeps:
                 session.wake_monitor()
-            unique = 0
-            opcode = 0
+            reply: bytes | None = None
             try:
-                if length < 40:
-                    raise ProtocolError(f"request of {length} bytes")
-                self.header = header = header_of(buffer)
-                opcode = header[1]
-                self.busy = unique = header[2]
-                owed[unique] = header
-                if header[0] != length:
-                    raise ProtocolError(f"request says {header[0]} bytes and has {length}")
-                handler = handlers[opcode] if opcode < count else None
-                if handler is None:
-                    reply: bytes | None = None if opcode in NO_REPLY else error(unique, errno.ENOSYS)
-                else:
-                    reply = handler(self, unique, header[3], check(opcode, length, header[7]))
+                self.parse(length)
+                self.busy = self.unique
+                owed[self.unique] = self
+                handler = handlers[self.opcode] if self.opcode < opcodes else None
+                if handler is not None:
+                    reply = handler(self)
+                elif self.opcode not in NO_REPLY:
+                    reply = error(self.unique, errno.ENOSYS)
             except OSError as exc:
-                reply = error(unique, exc.errno or errno.EIO)
+                reply = error(self.unique, exc.errno or errno.EIO)
                 # The traceback keeps every local of the request, descriptors among them: let it go before the reply.
                 exc.__traceback__ = None
             except Exception as exc:  # noqa: BLE001 (the boundary of a request)
-                reply = error(unique, session.unexpected(opcode, exc))
-            if answered(unique, None) is None and unique:
-                session.drop(opcode, reply)
-            elif reply is not None and opcode not in NO_REPLY:
-                try:
-                    write(fd, reply)
-                except OSError as exc:
-                    session.not_delivered(opcode, reply, exc)
+                reply = error(self.unique, session.unexpected(self.opcode, exc))
+            if owed.pop(self.unique, None) is None and self.unique:
+                session.drop(self.opcode, reply)
+            elif reply is not None and self.unique and self.opcode not in NO_REPLY:
+                written = write(fd, reply)
+                if written < 0:
+                    session.not_delivered(self.opcode, reply, -written)
             self.busy = 0
 
 
-Handler = Callable[[Reader, int, int, int], bytes | None]
-"""Serves one opcode: reader, unique, node id, end of the request in the buffer → reply, None if there is none yet."""
+Handler = Callable[[Reader], bytes | None]
+"""Serves one opcode: the request is in the reader; returns the reply, None if there is none yet."""
 
 
 class Session:
@@ -141,21 +134,28 @@ class Session:
         fd: the device, mounted and initialised. Not closed.
         handlers: by opcode; None answers ENOSYS.
         undo: takes back what a reply gave (a lookup, a handle) that the kernel did not take.
+        chore: called about twice a second while there are requests, and then until it returns false.
 
     Attributes:
-        owed: headers of requests under way by unique. Who takes one out answers it (dict.pop is one step).
+        owed: who has a request under way, by unique. Who takes one out answers it (dict.pop is one step).
     """
 
     def __init__(
-        self, fd: int, handlers: Sequence[Handler | None], undo: Callable[[int, bytes], None], failures: Failures
+        self,
+        fd: int,
+        handlers: list[Handler | None],
+        undo: Callable[[int, bytes], None],
+        chore: Callable[[], bool],
+        failures: Failures,
     ) -> None:
         self.fd = fd
         self.handlers = handlers
         self.reader: Reader | None = None  # guarded by self._lock where it is changed
         self.monitor_sleeps = False
-        self.owed: dict[int, tuple[int, ...]] = {}
+        self.owed: dict[int, Reader] = {}
         self.done = threading.Event()
         self._undo = undo
+        self._chore = chore
         self._failures = failures
         self._lock = threading.Lock()
         self._standbys: list[Reader] = []  # guarded by self._lock
@@ -202,10 +202,10 @@ class Session:
             return False
         return True
 
-    def ended(self, exc: OSError) -> None:
+    def ended(self, number: int) -> None:
         """Note that the device is at its end: ENODEV after unmounting, ECONNABORTED after an abort."""
-        if exc.errno not in (errno.ENODEV, errno.ECONNABORTED, errno.EBADF):
-            _log.error("reading /dev/fuse failed", exc_info=exc)
+        if number not in _ENDED:
+            _log.error("reading /dev/fuse failed: %s", os.strerror(number))
         with self._lock:
             self.done.set()
             self.reader = None
@@ -233,12 +233,12 @@ class Session:
             name = str(opcode)
         return self._failures.errno_of(name, exc)
 
-    def not_delivered(self, opcode: int, reply: bytes, exc: OSError) -> None:
+    def not_delivered(self, opcode: int, reply: bytes, number: int) -> None:
         """Undo what a reply promised that the kernel did not take: it gave the request up (ENOENT)."""
-        if exc.errno == errno.ENOENT:
+        if number == errno.ENOENT:
             self.drop(opcode, reply)
-        elif exc.errno not in (errno.ENODEV, errno.ECONNABORTED, errno.EBADF):
-            _log.error("a reply to opcode %d was refused: %s", opcode, exc)
+        elif number not in _ENDED:
+            _log.error("a reply to opcode %d was refused: %s", opcode, os.strerror(number))
             if len(reply) > 16:
                 os.write(self.fd, error(int.from_bytes(reply[8:16], "little"), errno.EIO))
 
@@ -274,8 +274,7 @@ class Session:
 
     def _watch(self) -> None:
         """Hand the reading over when the reader is in the same request at two looks."""
-        last = 0
-        quiet = 0
+        last = looks = quiet = 0
         while not self.done.is_set():
             reader = self.reader
             busy = reader.busy if reader is not None else 0
@@ -285,7 +284,10 @@ class Session:
                 self._let_go()
             quiet = 0 if busy or self._interrupted else quiet + 1
             last = busy
-            if quiet < _IDLE_LOOKS:
+            looks += 1
+            if looks % _CHORE_LOOKS == 0:
+                self._tidy()
+            if quiet < _IDLE_LOOKS or self._tidy():
                 self._wake.wait(_SLOW_S)
                 continue
             quiet = 0
@@ -294,17 +296,25 @@ class Session:
             self._wake.wait()
             self._wake.clear()
 
+    def _tidy(self) -> bool:
+        try:
+            return self._chore()
+        except OSError as exc:
+            if exc.errno not in _ENDED:
+                _log.error("tidying up failed: %s", exc)
+            return False
+
     def _let_go(self) -> None:
         """Answer the interrupted requests of programs that are being killed."""
         for unique in list(self._interrupted):
-            header = self.owed.get(unique)
-            if header is None or header[1] == Opcode.SETLKW:  # answered; or parked, which has an end of its own
+            reader = self.owed.get(unique)
+            if reader is None or reader.opcode == Opcode.SETLKW:  # answered; or parked, which has an end of its own
                 self._interrupted.discard(unique)
-            elif _is_killed(header[6]) and self.owed.pop(unique, None) is not None:
+            elif _is_killed(reader.pid) and self.owed.pop(unique, None) is not None:
                 try:
                     self.send(error(unique, errno.EINTR))
                 except OSError as exc:
-                    if exc.errno not in (errno.ENOENT, errno.ENODEV, errno.ECONNABORTED):
+                    if exc.errno != errno.ENOENT and exc.errno not in _ENDED:
                         raise
 
 

@@ -44,6 +44,7 @@ _log = logging.getLogger(__name__)
 
 _STOP_DEADLINE_S: Final = 10.0
 _OPEN_DIRECTORIES: Final = 256
+_IDLE_FILES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,9 @@ class KernelTransport:
         """Make what answers on a device that speaks as agreed."""
         failures = Failures()
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        server = Server(ViewStates(self._table, exact=self._exact), min(_OPEN_DIRECTORIES, max(soft // 4, 16)))
-        handles = Handles(Passthrough(fd, agreed.passthrough))
+        handles = Handles(Passthrough(fd, agreed.passthrough), min(_IDLE_FILES, soft // 16))
+        views = ViewStates(self._table, exact=self._exact)
+        server = Server(views, handles, min(_OPEN_DIRECTORIES, max(soft // 4, 16)))
         # The locks answer through the session, the session answers with operations that need the locks.
         locks = Locks(lambda reply: server.session.send(reply), failures)
         themes = (
@@ -181,5 +183,5 @@ class KernelTransport:
             Others(server, handles),
         )
         handlers = handlers_of(*(theme.handlers() for theme in themes))
-        server.session = session = Session(fd, handlers, Undo(server, handles), failures)
+        server.session = session = Session(fd, handlers, Undo(server, handles), handles.expire, failures)
         return Running(fd, connection, session, server, Elsewhere(server), handles, locks, failures, agreed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from volfuse.transport.kernel.session import Reader
 from volfuse.transport.kernel.transport import Running
 from volfuse.transport.kernel.wire import requests
 from volfuse.transport.kernel.wire.errors import ProtocolError
-from volfuse.transport.kernel.wire.flags import Init
+from volfuse.transport.kernel.wire.flags import FUSE_LK_FLOCK, Init
 from volfuse.transport.kernel.wire.opcodes import Opcode
 
 # SYNCFS writes the whole machine's data to disk.
@@ -53,11 +54,11 @@ class Kernel:
 
     def send(self, opcode: int, nodeid: int, body: bytes) -> bytes | None:
         length = requests.HEADER_SIZE + len(body)
-        self.reader.header = (length, opcode, 2, nodeid, os.getuid(), os.getgid(), 0, 0)
-        self.reader.buffer[: requests.HEADER_SIZE] = requests.HEADER.pack(*self.reader.header)
-        self.reader.buffer[requests.HEADER_SIZE : length] = body
+        header = requests.HEADER.pack(length, opcode, 2, nodeid, os.getuid(), os.getgid(), 0, 0)
+        self.reader.buffer[:length] = header + body
+        self.reader.parse(length)
         handler = self.running.session.handlers[opcode]
-        return handler(self.reader, 2, nodeid, requests.check(opcode, length, 0)) if handler is not None else None
+        return handler(self.reader) if handler is not None else None
 
     def lookup(self, *path: bytes) -> int:
         node = ROOT_ID
@@ -136,6 +137,76 @@ def test_no_descriptor_stays_with_a_node(kernel: Kernel, tmp_path: Path) -> None
     assert len(os.listdir("/proc/self/fd")) - before <= 257
 
 
+def open_file(kernel: Kernel, node: int, flags: int = os.O_RDONLY) -> int:
+    reply = kernel.send(Opcode.OPEN, node, flags.to_bytes(4, "little") + bytes(4))
+    assert reply is not None
+    return int.from_bytes(reply[16:24], "little")
+
+
+def release(kernel: Kernel, node: int, handle: int) -> None:
+    kernel.send(Opcode.RELEASE, node, handle.to_bytes(8, "little") + bytes(16))
+
+
+def descriptors_of(path: Path) -> int:
+    """Return how many descriptors this process has of a file."""
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found += os.readlink(f"/proc/self/fd/{fd}") == str(path)
+    return found
+
+
+def test_who_only_reads_shares_a_descriptor(kernel: Kernel, tmp_path: Path) -> None:
+    node = kernel.lookup(b"one", b"vol", b"file")
+    handles = [open_file(kernel, node) for _ in range(3)]
+    assert len(set(handles)) == 3
+    assert descriptors_of(tmp_path / "vol/file") == 1
+    writer = open_file(kernel, node, os.O_RDWR)
+    assert descriptors_of(tmp_path / "vol/file") == 2
+    for handle in (*handles, writer):
+        release(kernel, node, handle)
+    assert len(kernel.running.handles) == 0
+
+
+def test_a_file_stays_open_for_a_moment_after_its_last_handle(kernel: Kernel, tmp_path: Path) -> None:
+    node = kernel.lookup(b"one", b"vol", b"file")
+    release(kernel, node, open_file(kernel, node))
+    assert descriptors_of(tmp_path / "vol/file") == 1
+    assert kernel.running.handles.expire()
+    assert not kernel.running.handles.expire()
+    assert descriptors_of(tmp_path / "vol/file") == 0
+
+
+def test_a_file_that_is_forgotten_is_closed_at_once(kernel: Kernel, tmp_path: Path) -> None:
+    node = kernel.lookup(b"one", b"vol", b"file")
+    release(kernel, node, open_file(kernel, node))
+    kernel.send(Opcode.FORGET, node, (1).to_bytes(8, "little"))
+    assert descriptors_of(tmp_path / "vol/file") == 0
+
+
+def test_of_the_files_that_nobody_has_open_few_stay_open(kernel: Kernel, tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"vol/dir/{number}").touch()
+        node = kernel.lookup(b"one", b"vol", b"dir", b"%d" % number)
+        release(kernel, node, open_file(kernel, node))
+    assert sum(descriptors_of(tmp_path / f"vol/dir/{number}") for number in range(100)) <= 64
+
+
+def test_who_locks_the_whole_file_gets_a_descriptor_of_its_own(kernel: Kernel, tmp_path: Path) -> None:
+    node = kernel.lookup(b"one", b"vol", b"file")
+    first, second = open_file(kernel, node), open_file(kernel, node)
+    kernel.send(Opcode.SETLK, node, flock_of(first, fcntl.F_WRLCK))
+    with pytest.raises(BlockingIOError):
+        kernel.send(Opcode.SETLK, node, flock_of(second, fcntl.F_WRLCK))
+    release(kernel, node, first)
+    kernel.send(Opcode.SETLK, node, flock_of(second, fcntl.F_WRLCK))
+    release(kernel, node, second)
+
+
+def flock_of(handle: int, kind: int) -> bytes:
+    return requests.BODY[Opcode.SETLK].pack(handle, 1, 0, (1 << 63) - 1, kind, 0, FUSE_LK_FLOCK)
+
+
 def test_unknown_nodes_are_estale(kernel: Kernel) -> None:
     with pytest.raises(OSError, match="Stale file handle"):
         kernel.send(Opcode.GETATTR, 99, bytes(16))
@@ -167,7 +238,7 @@ def test_any_requests_are_answered_or_fail_as_expected(wanted: list[tuple[int, i
         kernel.lookup(b"one", b"vol", b"file")
         kernel.lookup(b"two", b"vol", b"dir")
         for opcode, nodeid, body in wanted:
-            body = body.ljust(requests.BODY_SIZE[opcode], b"\0")
+            body = body.ljust(requests.BODY[opcode].size if opcode in requests.BODY else 0, b"\0")
             try:
                 reply = kernel.send(opcode, nodeid, body)
             except (OSError, ProtocolError):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from volfuse.transport.kernel.wire import notifications, replies
+from volfuse.sys.statx import Statx
+from volfuse.transport.kernel.wire import encoding, notifications, replies
+from volfuse.transport.kernel.wire.layouts import LAYOUTS
 
 
 def test_an_error_is_negated() -> None:
-    assert replies.error(0x1122, 2) == bytes.fromhex("10000000 feffffff 2211000000000000")
+    assert encoding.error(0x1122, 2) == bytes.fromhex("10000000 feffffff 2211000000000000")
 
 
 def test_success_without_more() -> None:
-    assert replies.error(4, 0) == bytes.fromhex("10000000 00000000 0400000000000000")
+    assert encoding.error(4, 0) == bytes.fromhex("10000000 00000000 0400000000000000")
 
 
 def test_payload() -> None:
-    assert replies.payload(4, b"abc") == bytes.fromhex("13000000 00000000 0400000000000000 616263")
+    assert encoding.reply(4, b"abc") == bytes.fromhex("13000000 00000000 0400000000000000 616263")
 
 
 @pytest.mark.parametrize("name", [b"a", b"1234567", b"12345678", b"123456789", b"x" * 255])
@@ -31,11 +34,35 @@ def test_entries_are_padded_to_eight_bytes(name: bytes) -> None:
     assert entry[24:].rstrip(b"\0") == name
 
 
-def test_sizes_of_replies() -> None:
-    assert replies.ENTRY_REPLY.size == 16 + 128
-    assert replies.ATTR_REPLY.size == 16 + 104
-    assert replies.CREATE_REPLY.size == 16 + 128 + 16
-    assert replies.STATX_REPLY.size == 16 + 288
+def test_attributes_are_those_of_stat(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    os.utime(file, ns=(1_234_567_890_123_456_789, -1_000_000_001))
+    status = os.stat(file)
+    found = Statx().at(-100, os.fsencode(file))
+    names = LAYOUTS["fuse_attr"].offsets()
+    attr = dict(zip(names, LAYOUTS["fuse_attr"].struct.unpack(encoding.encode_attr(7, found.buffer)), strict=True))
+    assert attr["ino"] == 7
+    assert (attr["size"], attr["blocks"]) == (status.st_size, status.st_blocks)
+    for kind in ("atime", "mtime", "ctime"):
+        assert attr[kind] * 10**9 + attr[f"{kind}nsec"] == getattr(status, f"st_{kind}_ns")
+    assert (attr["mode"], attr["nlink"], attr["uid"], attr["gid"]) == (status.st_mode, 1, status.st_uid, status.st_gid)
+    assert (attr["rdev"], attr["blksize"], attr["flags"]) == (0, status.st_blksize, 0)
+
+
+def test_a_device_keeps_its_number() -> None:
+    found = Statx().at(-100, b"/dev/null")
+    assert LAYOUTS["fuse_attr"].struct.unpack(encoding.encode_attr(7, found.buffer))[13] == 0x103
+
+
+def test_an_entry_is_a_node_timeouts_and_attributes() -> None:
+    found = Statx().at(-100, b"/")
+    timeouts = bytes(range(24))
+    entry = encoding.encode_entry(0x1122334455667788, timeouts, 9, found.buffer)
+    assert entry == (0x1122334455667788).to_bytes(8, "little") + bytes(8) + timeouts + encoding.encode_attr(
+        9, found.buffer
+    )
+    assert len(entry) == LAYOUTS["fuse_entry_out"].size
 
 
 @pytest.mark.parametrize(

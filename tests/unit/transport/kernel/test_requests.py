@@ -26,28 +26,51 @@ def body(name: str) -> tuple[int, ...]:
     return requests.BODY[Opcode[name]].unpack_from(RECORDED[name], BODY_AT)
 
 
-def tail(name: str, *, skip: int = 0) -> tuple[bytearray, int, int]:
-    raw = bytearray(RECORDED[name])
-    return raw, BODY_AT + requests.BODY_SIZE[Opcode[name]] + skip, len(raw)
+def parsed(raw: bytes) -> requests.Request:
+    """Return a request as it is after reading it."""
+    request = requests.Request(max(len(raw), 1))
+    request.buffer[: len(raw)] = raw
+    request.parse(len(raw))
+    return request
+
+
+def bare(raw: bytes) -> requests.Request:
+    """Return a request of which only the body is there, from its beginning."""
+    request = requests.Request(max(len(raw), 1))
+    request.buffer[: len(raw)] = raw
+    request.end = len(raw)
+    return request
+
+
+def tail_at(name: str) -> int:
+    """Return where what follows the fixed struct begins."""
+    opcode = Opcode[name]
+    return BODY_AT + (requests.BODY[opcode].size if opcode in requests.BODY else 0)
+
+
+def name_of(name: str) -> bytes:
+    return parsed(RECORDED[name]).name(tail_at(name))
 
 
 @pytest.mark.parametrize("name", sorted(RECORDED))
 def test_a_recorded_request_is_whole(name: str) -> None:
-    raw = bytearray(RECORDED[name])
-    length, opcode, unique, _, _, _, _, extensions = requests.header(raw, len(raw))
-    assert (length, opcode) == (len(raw), Opcode[name])
-    assert unique % 2 == 0
-    assert requests.check(opcode, length, extensions) == len(raw)
+    raw = RECORDED[name]
+    request = parsed(raw)
+    expected = requests.HEADER.unpack_from(raw)
+    assert (len(raw), request.opcode) == (expected[0], Opcode[name])
+    assert (request.unique, request.nodeid, request.uid, request.gid, request.pid) == expected[2:7]
+    assert request.unique % 2 == 0
+    assert request.end == len(raw)
 
 
 def test_names_of_recorded_requests() -> None:
-    assert requests.name_at(*tail("LOOKUP")) in (b"one", b"vol", b"dir")
-    assert requests.name_at(*tail("CREATE")) == b"file"
-    assert requests.name_at(*tail("MKDIR")) == b"sub"
-    assert requests.name_at(*tail("LINK")) == b"hard"
-    assert requests.names_at(*tail("RENAME")) == (b"hard", b"moved")
-    assert requests.names_at(*tail("RENAME2")) == (b"moved", b"hard")
-    assert requests.names_at(*tail("SYMLINK")) == (b"link", b"target")
+    assert name_of("LOOKUP") in (b"one", b"vol", b"dir")
+    assert name_of("CREATE") == b"file"
+    assert name_of("MKDIR") == b"sub"
+    assert name_of("LINK") == b"hard"
+    assert parsed(RECORDED["RENAME"]).names(tail_at("RENAME")) == (b"hard", b"moved")
+    assert parsed(RECORDED["RENAME2"]).names(tail_at("RENAME2")) == (b"moved", b"hard")
+    assert parsed(RECORDED["SYMLINK"]).name_and_value(tail_at("SYMLINK")) == (b"link", b"target")
 
 
 def test_bodies_of_recorded_requests() -> None:
@@ -56,7 +79,7 @@ def test_bodies_of_recorded_requests() -> None:
     assert body("RENAME2")[1] == 1
     assert body("SETXATTR")[:2] == (5, 0)
     assert body("WRITE")[1:3] == (0, 7)
-    assert bytes(requests.payload_at(*tail("WRITE"), 7)) == b"content"
+    assert bytes(parsed(RECORDED["WRITE"]).payload(tail_at("WRITE"), 7)) == b"content"
     _, _, start, end, kind, _, flags = body("SETLK")
     assert (start, end, kind, flags) == (5, 14, 1, 0)  # lockf(…, 10, 5)
     assert body("FALLOCATE")[1:] == (0, 4096, 0)
@@ -64,7 +87,7 @@ def test_bodies_of_recorded_requests() -> None:
 
 def test_batch_of_forgets() -> None:
     (count,) = requests.BODY[Opcode.BATCH_FORGET].unpack_from(RECORDED["BATCH_FORGET"], BODY_AT)
-    found = requests.forgets_at(*tail("BATCH_FORGET"), count)
+    found = parsed(RECORDED["BATCH_FORGET"]).forgets(tail_at("BATCH_FORGET"), count)
     assert len(found) == count
     assert all(node > 1 and lookups > 0 for node, lookups in found)
 
@@ -90,32 +113,46 @@ def test_init_offers_a_version_and_flags() -> None:
 )
 def test_what_is_no_name(raw: bytes, message: str) -> None:
     with pytest.raises(ProtocolError) as caught:
-        requests.name_at(bytearray(raw), 0, len(raw))
+        bare(raw).name(0)
     assert str(caught.value) == message
 
 
 def test_names_may_be_any_other_bytes() -> None:
-    assert requests.name_at(bytearray(b"\xff\xfe \n\0"), 0, 5) == b"\xff\xfe \n"
+    assert bare(b"\xff\xfe \n\0").name(0) == b"\xff\xfe \n"
 
 
 def test_too_short_for_its_opcode() -> None:
+    whole = requests.HEADER.pack(79, Opcode.WRITE, 2, 1, 0, 0, 0, 0) + bytes(39)
     with pytest.raises(ProtocolError, match="opcode 16: 79 bytes are too few"):
-        requests.check(Opcode.WRITE, 79, 0)
+        parsed(whole)
+    extended = requests.HEADER.pack(80, Opcode.WRITE, 2, 1, 0, 0, 0, 1) + bytes(40)
     with pytest.raises(ProtocolError, match="opcode 16: 80 bytes are too few"):
-        requests.check(Opcode.WRITE, 80, 1)
+        parsed(extended)
+
+
+def test_a_broken_request_has_an_id_to_answer_to() -> None:
+    request = requests.Request(100)
+    request.buffer[:40] = requests.HEADER.pack(41, Opcode.LOOKUP, 6, 1, 0, 0, 0, 0)
+    with pytest.raises(ProtocolError, match="request says 41 bytes and has 40"):
+        request.parse(40)
+    assert request.unique == 6
+    with pytest.raises(ProtocolError, match="request of 39 bytes"):
+        request.parse(39)
+    assert request.unique == 0
 
 
 @given(st.binary(max_size=300), st.integers(0, 1 << 16))
 def test_any_bytes_are_a_request_or_a_protocol_error(raw: bytes, count: int) -> None:
-    buffer = bytearray(raw)
+    request = bare(raw)
     for read in (
-        lambda: requests.header(buffer, len(raw)),
-        lambda: requests.name_at(buffer, 0, len(raw)) if raw else None,
-        lambda: requests.names_at(buffer, 0, len(raw)),
-        lambda: requests.value_at(buffer, 0, len(raw)),
-        lambda: requests.payload_at(buffer, 0, len(raw), count),
-        lambda: requests.forgets_at(buffer, 0, len(raw), count),
-        lambda: decode_offer(buffer, len(raw)),
+        lambda: request.name(0),
+        lambda: request.names(0),
+        lambda: request.value(0),
+        lambda: request.name_and_value(0),
+        lambda: request.payload(0, count),
+        lambda: request.forgets(0, count),
+        lambda: decode_offer(request.buffer, len(raw)),
+        lambda: parsed(raw),
     ):
         try:
             read()

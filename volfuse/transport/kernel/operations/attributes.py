@@ -3,7 +3,6 @@
 Rights were checked by the kernel (default_permissions), so changes are made with the daemon's own.
 """
 
-# ruff: noqa: ARG002 (handlers have one signature)
 from __future__ import annotations
 
 import errno
@@ -13,22 +12,25 @@ from collections.abc import Mapping
 from volfuse.fs import attributes as fs_attributes
 from volfuse.fs.descriptors import self_path
 from volfuse.sys.credentials import writing_as
-from volfuse.sys.statx import STATX_BTIME, StatxFields
+from volfuse.sys.statx import STATX_BASIC_STATS, STATX_BTIME, Statx, StatxFields
 from volfuse.sys.utimens import NOW, OMIT, Timespec
 from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.nodes import DirectoryNode, File, Node
 from volfuse.transport.kernel.server import Server, attributes_of
 from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.encoding import reply
 from volfuse.transport.kernel.wire.flags import FATTR
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import STATFS_REPLY, STATX_REPLY
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Attributes"]
 
 _SETATTR_IN = LAYOUTS["fuse_setattr_in"].struct
-_STATX_BASIC_STATS = 0x7FF
+_STATX = LAYOUTS["fuse_statx"].struct
+_KSTATFS = LAYOUTS["fuse_kstatfs"].struct
+_SPARE = bytes(16)
+"""Of struct fuse_statx_out; the timeouts before it are those of fuse_attr_out."""
 
 _MODE, _UID, _GID, _SIZE = int(FATTR.MODE), int(FATTR.UID), int(FATTR.GID), int(FATTR.SIZE)
 _ATIME, _MTIME, _FH = int(FATTR.ATIME), int(FATTR.MTIME), int(FATTR.FH)
@@ -51,18 +53,18 @@ class Attributes:
             Opcode.STATFS: self.statfs,
         }
 
-    def getattr(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def getattr(self, reader: Reader) -> bytes:
         """Answer with the attributes of a node."""
         server = self._server
-        return server.attr_reply(reader, unique, server.nodes.node(nodeid))
+        return server.attr_reply(reader, server.nodes.node(reader.nodeid))
 
-    def setattr(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def setattr(self, reader: Reader) -> bytes:
         """Change mode, owner, size, times; answer with what they are then. The ctime is the source's own."""
         (
             valid, handle, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, uid, gid,
         ) = _SETATTR_IN.unpack_from(reader.buffer, HEADER_SIZE)  # fmt: skip
         server = self._server
-        node = server.nodes.node(nodeid)
+        node = server.nodes.node(reader.nodeid)
         mount = node.mount.mount
         mount.check_writable()
         if isinstance(node, DirectoryNode):
@@ -85,32 +87,33 @@ class Attributes:
                 _time(valid, _MTIME, _MTIME_NOW, mtime, mtime_ns),
             )
         if isinstance(node, DirectoryNode):
-            server.changed(node.directory, nodeid)
-        return server.attr_reply(reader, unique, node)
+            server.changed(node.directory, reader.nodeid)
+        return server.attr_reply(reader, node)
 
-    def statx(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def statx(self, reader: Reader) -> bytes:
         """Answer with attributes and the birth time, which GETATTR has no room for."""
-        node = self._server.nodes.node(nodeid)
-        found, synthetic, mount = self._server.getattr(reader, node)
-        _, seconds, _, nanoseconds = mount.file_timeouts if isinstance(node, File) else mount.timeouts
-        if found is None:
-            assert synthetic is not None
-            fields = _synthetic_statx(attributes_of(synthetic))
-        else:
-            number = mount.inode(found[21], found[22], found[7])
+        node = self._server.nodes.node(reader.nodeid)
+        found = self._server.getattr(reader, node)
+        mount = node.mount
+        timeouts = mount.file_timeouts if isinstance(node, File) else mount.timeouts
+        if isinstance(found, Statx):
+            fields = found.fields()
             # The device is the view's own, which the kernel fills in.
-            fields = (found[0], *found[1:7], number, *found[8:21], 0, 0)
-        return STATX_REPLY.pack(STATX_REPLY.size, 0, unique, seconds, nanoseconds, 0, *fields)
+            fields = (*fields[:7], mount.inode(found), *fields[8:21], 0, 0)
+        else:
+            fields = _synthetic_statx(attributes_of(found))
+        return reply(reader.unique, timeouts.attr + _SPARE + _STATX.pack(*fields))
 
-    def statfs(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def statfs(self, reader: Reader) -> bytes:
         """Answer with the figures of the file system that a node lies on."""
         server = self._server
-        node = server.nodes.node(nodeid)
+        node = server.nodes.node(reader.nodeid)
         found = _statfs(server, reader, node)
-        return STATFS_REPLY.pack(
-            STATFS_REPLY.size, 0, unique, found.f_blocks, found.f_bfree, found.f_bavail, found.f_files, found.f_ffree,
-            found.f_bsize, found.f_namemax, found.f_frsize,
+        body = _KSTATFS.pack(
+            found.f_blocks, found.f_bfree, found.f_bavail, found.f_files, found.f_ffree, found.f_bsize, found.f_namemax,
+            found.f_frsize,
         )  # fmt: skip
+        return reply(reader.unique, body)
 
     def _truncate(self, reader: Reader, node: Node, fd: int, size: int, handle: int | None, kill: bool) -> None:
         """Set the size, for the caller where set-user-id bits are to go: the daemon's own right would keep them."""
@@ -122,7 +125,7 @@ class Attributes:
             target = opened = os.open(self_path(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             if kill:
-                with writing_as(reader.header[4]):
+                with writing_as(reader.uid):
                     os.ftruncate(target, size)
             else:
                 os.ftruncate(target, size)
@@ -152,6 +155,6 @@ def _statfs(server: Server, reader: Reader, node: Node) -> os.statvfs_result:
 def _synthetic_statx(attr: tuple[int, ...]) -> StatxFields:
     inode, size, blocks, atime, mtime, ctime, atime_ns, mtime_ns, ctime_ns, mode, nlink, uid, gid, _, blksize, _ = attr
     return (
-        _STATX_BASIC_STATS | STATX_BTIME, blksize, 0, nlink, uid, gid, mode, inode, size, blocks, 0, atime, atime_ns,
+        STATX_BASIC_STATS | STATX_BTIME, blksize, 0, nlink, uid, gid, mode, inode, size, blocks, 0, atime, atime_ns,
         ctime, ctime_ns, ctime, ctime_ns, mtime, mtime_ns, 0, 0, 0, 0,
     )  # fmt: skip

@@ -4,7 +4,6 @@ A directory of a source is read as a stream with the source's own offsets. One t
 its beginning and kept until it is read from the beginning again.
 """
 
-# ruff: noqa: ARG002 (handlers have one signature)
 from __future__ import annotations
 
 import errno
@@ -15,23 +14,17 @@ from typing import Final
 from volfuse.fs import directories as fs_directories
 from volfuse.fs.inodes import ROOT_INODE
 from volfuse.sys.getdents import DIRENT_HEAD, DIRENT_NAME_AT
+from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.handles import Handles, OpenDirectory
 from volfuse.transport.kernel.listings import Listings
 from volfuse.transport.kernel.nodes import DirectoryNode
-from volfuse.transport.kernel.server import EntryFields, Server
+from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.encoding import ENTRY_BYTES, error, reply
 from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import (
-    NO_ENTRY_ATTR,
-    OPEN_REPLY,
-    PADDING,
-    dirent,
-    dirent_plus,
-    error,
-    payload,
-)
+from volfuse.transport.kernel.wire.replies import PADDING, dirent
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Directories"]
@@ -39,14 +32,14 @@ __all__ = ["Directories"]
 _READ_IN = LAYOUTS["fuse_read_in"].struct
 _RELEASE_IN = LAYOUTS["fuse_release_in"].struct
 _FSYNC_IN = LAYOUTS["fuse_fsync_in"].struct
-_NO_NODE: Final[EntryFields] = (0, 0, 0, 0, 0, 0, *NO_ENTRY_ATTR)
+_OPEN_OUT = LAYOUTS["fuse_open_out"].struct
 _DIRENT = LAYOUTS["fuse_dirent"].struct
 _LONGEST_BYTES = 280
 _SHORTEST_BYTES = 24
 _DOTS = (b".", b"..")
-_PLUS_BYTES = LAYOUTS["fuse_entry_out"].size
-_NOTHING: Final = b"\0" * _PLUS_BYTES
+_NOTHING: Final = bytes(ENTRY_BYTES)
 """fuse_entry_out of an entry of READDIRPLUS that gives no node."""
+_INODE_AT = LAYOUTS["fuse_entry_out"].offsets()["attr.ino"]
 _DT_DIR = 4
 _CACHED = int(FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE)
 """Listings of private trees stay in the kernel, which drops them itself when the view changes the directory."""
@@ -70,25 +63,25 @@ class Directories:
             Opcode.FSYNCDIR: self.fsyncdir,
         }
 
-    def opendir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def opendir(self, reader: Reader) -> bytes:
         """Open a directory."""
         server = self._server
-        node = server.nodes.directory_node(nodeid)
+        node = server.nodes.directory_node(reader.nodeid)
         fd = -1
         if node.directory is not None:
             holder = server.holder(reader, node)
             fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=holder.fd)
         number = self._handles.add_directory(OpenDirectory(node, fd))
         flags = _CACHED if node.mount.private and node.view is not None else 0
-        return OPEN_REPLY.pack(OPEN_REPLY.size, 0, unique, number, flags, 0)
+        return reply(reader.unique, _OPEN_OUT.pack(number, flags, 0))
 
-    def readdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def readdir(self, reader: Reader) -> bytes:
         """Answer with names."""
         handle, offset, size, _, _, _ = _READ_IN.unpack_from(reader.buffer, HEADER_SIZE)
         opened = self._handles.directory(handle)
         if _is_stream(opened):
             # A FUSE entry is at most a third longer than the source's.
-            return payload(unique, self._stream(reader, opened, offset, size * 3 // 4, b""))
+            return reply(reader.unique, self._stream(reader, opened, offset, size * 3 // 4, b""))
         parts, room = [], size
         for name, inode, kind in self._listing(opened, offset):
             offset += 1
@@ -97,9 +90,9 @@ class Directories:
             if room < 0:
                 break
             parts.append(part)
-        return payload(unique, b"".join(parts))
+        return reply(reader.unique, b"".join(parts))
 
-    def readdirplus(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def readdirplus(self, reader: Reader) -> bytes:
         """Answer with names and, in a private tree, the nodes behind them.
 
         A name of a shared source is asked for again when it is used, so its node would be given for nothing.
@@ -107,41 +100,43 @@ class Directories:
         handle, offset, size, _, _, _ = _READ_IN.unpack_from(reader.buffer, HEADER_SIZE)
         opened = self._handles.directory(handle)
         if _is_stream(opened):
-            stream_bytes = max(size * _SHORTEST_BYTES // (_PLUS_BYTES + _SHORTEST_BYTES + 8), _LONGEST_BYTES)
+            stream_bytes = max(size * _SHORTEST_BYTES // (ENTRY_BYTES + _SHORTEST_BYTES + 8), _LONGEST_BYTES)
             if opened.node.mount.private:
-                return payload(unique, self._stream_nodes(reader, opened, offset, stream_bytes))
-            return payload(unique, self._stream(reader, opened, offset, stream_bytes, _NOTHING))
+                return reply(reader.unique, self._stream_nodes(reader, opened, offset, stream_bytes))
+            return reply(reader.unique, self._stream(reader, opened, offset, stream_bytes, _NOTHING))
         parts, room = [], size
         for name, inode, kind in self._listing(opened, offset):
             offset += 1
-            room -= _PLUS_BYTES + 24 + (len(name) + 7 & ~7)
+            room -= ENTRY_BYTES + 24 + (len(name) + 7 & ~7)
             if room < 0:
                 break
-            parts.append(dirent_plus(_NO_NODE, inode, offset, kind, name))
-        return payload(unique, b"".join(parts))
+            parts.append(_NOTHING + dirent(inode, offset, kind, name))
+        return reply(reader.unique, b"".join(parts))
 
-    def releasedir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def releasedir(self, reader: Reader) -> bytes:
         """Close an open directory."""
         self._handles.release_directory(_RELEASE_IN.unpack_from(reader.buffer, HEADER_SIZE)[0])
-        return error(unique, 0)
+        return error(reader.unique, 0)
 
-    def fsyncdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def fsyncdir(self, reader: Reader) -> bytes:
         """Write a directory to disk."""
         handle, flags = _FSYNC_IN.unpack_from(reader.buffer, HEADER_SIZE)
         opened = self._handles.directory(handle)
         reader.hand_over()
         if opened.fd >= 0:
             (os.fdatasync if flags & FUSE_FSYNC_FDATASYNC else os.fsync)(opened.fd)
-        return error(unique, 0)
+        return error(reader.unique, 0)
 
     def _stream(self, reader: Reader, opened: OpenDirectory, offset: int, size: int, prefix: bytes) -> bytes:
         """Turn the source's next entries into the kernel's, each after `prefix`."""
         directory = opened.node.directory
-        found = None
+        changed = b""
         if offset == 0 and directory is not None:
             key = directory.key, size, len(prefix)
             found = reader.statx.at(opened.fd, b"")
-            kept = self._listings.get(key, found)
+            if found.major:  # on a block device: other clocks may be wrong
+                changed = found.changed()
+            kept = self._listings.get(key, changed)
             if kept is not None:
                 opened.position = -1
                 return kept
@@ -165,8 +160,8 @@ class Directories:
             at += entry_size
         opened.position = offset
         entries = bytes(out)
-        if found is not None and number is None:
-            self._listings.keep(key, found, entries)
+        if changed and number is None:
+            self._listings.keep(key, changed, entries)
         return entries
 
     def _stream_nodes(self, reader: Reader, opened: OpenDirectory, offset: int, size: int) -> bytes:
@@ -178,12 +173,12 @@ class Directories:
             inode, offset, entry_size, kind = DIRENT_HEAD.unpack_from(buffer, at)
             start = at + DIRENT_NAME_AT
             name = bytes(buffer[start : buffer.index(0, start)])
-            given = _NO_NODE if name in _DOTS else self._node(reader, opened.node, name)
-            if given[0]:
-                inode = given[6]
+            given = _NOTHING if name in _DOTS else self._node(reader, opened.node, name)
+            if given is not _NOTHING:
+                inode = int.from_bytes(given[_INODE_AT : _INODE_AT + 8], "little")
             elif number is not None:
                 inode = number(inode, bytearray(name))
-            parts.append(dirent_plus(given, inode, offset, kind, name))
+            parts.append(given + dirent(inode, offset, kind, name))
             at += entry_size
         opened.position = offset
         return b"".join(parts)
@@ -212,24 +207,22 @@ class Directories:
         if node.path is None and node.directory is not None and mount.shows_as_is(node.directory.key):
             return None
         found = reader.statx.at(opened.fd, b"")
-        major, minor = found[21], found[22]
+        device = os.makedev(found.major, found.minor)
         above = 0
         if node.path is not None and node.parent is not None:
             # Above a mount's root is another mount.
-            status, synthetic, parent_mount = self._server.getattr(reader, node.parent)
-            if status is not None:
-                above = parent_mount.inode(status[21], status[22], status[7])
-            elif synthetic is not None:
-                above = synthetic.inode
-        return lambda inode, name: above if above and name == b".." else mount.inode(major, minor, inode)
+            status = self._server.getattr(reader, node.parent)
+            above = node.parent.mount.inode(status) if isinstance(status, Statx) else status.inode
+        number = mount.source.number
+        return lambda inode, name: above if above and name == b".." else number(device, inode)
 
-    def _node(self, reader: Reader, parent: DirectoryNode, name: bytes) -> EntryFields:
+    def _node(self, reader: Reader, parent: DirectoryNode, name: bytes) -> bytes:
         """Return the node of a name, counted; none if it is gone by now."""
         try:
             return self._server.entry_at(reader, parent, name)
         except OSError as exc:
             if exc.errno in (errno.ENOENT, errno.ESTALE, errno.EIO):
-                return _NO_NODE
+                return _NOTHING
             raise
 
 

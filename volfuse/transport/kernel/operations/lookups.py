@@ -1,24 +1,24 @@
 """LOOKUP, FORGET, BATCH_FORGET: what the kernel holds."""
 
-# ruff: noqa: ARG002 (handlers have one signature)
 from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
 
-from volfuse.transport.kernel.server import Server, absent_reply, entry_reply
+from volfuse.sys.raw import u64
+from volfuse.transport.kernel.mounts import ENDLESS
+from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.encoding import ATTR_BYTES, reply
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import ENTRY_REPLY
-from volfuse.transport.kernel.wire.requests import HEADER_SIZE, forgets_at, name_at
+from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Lookups"]
 
-_FORGET_IN = LAYOUTS["fuse_forget_in"].struct
 _BATCH_IN = LAYOUTS["fuse_batch_forget_in"].struct
-_PACK = ENTRY_REPLY.pack
-_ENTRY_BYTES = ENTRY_REPLY.size
+_ABSENT = bytes(8 + 8) + ENDLESS.entry + bytes(ATTR_BYTES)
+"""struct fuse_entry_out without a node: there is no such name, and the kernel may remember that."""
 
 
 class Lookups:
@@ -31,31 +31,25 @@ class Lookups:
         """Return the handlers of this theme."""
         return {Opcode.LOOKUP: self.lookup, Opcode.FORGET: self.forget, Opcode.BATCH_FORGET: self.batch_forget}
 
-    def lookup(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def lookup(self, reader: Reader) -> bytes:
         """Answer with the node of a name. An absent name of a private tree is remembered by the kernel."""
         server = self._server
-        parent = server.nodes.directory_node(nodeid)
-        name = name_at(reader.buffer, HEADER_SIZE, end)
-        directory = parent.directory
+        parent = server.nodes.directory_node(reader.nodeid)
+        name = reader.name(HEADER_SIZE)
         try:
-            if directory is not None and parent.own is None and (holder := directory.holder) and not parent.mount.gone:
-                # The most frequent case of all requests, without the detours.
-                directory.used = True
-                found = reader.statx.at(holder.fd, name)
-                return _PACK(_ENTRY_BYTES, 0, unique, *server.entry(parent, directory, name, found))
-            return entry_reply(unique, server.entry_at(reader, parent, name))
+            return reply(reader.unique, server.entry_at(reader, parent, name))
         except OSError as exc:
             if exc.errno == errno.ENOENT and parent.mount.private and parent.view is not None:
-                return absent_reply(unique)
+                return reply(reader.unique, _ABSENT)
             raise
 
-    def forget(self, reader: Reader, unique: int, nodeid: int, end: int) -> None:
+    def forget(self, reader: Reader) -> None:
         """Take lookups of a node back."""
-        self._server.nodes.forget(nodeid, _FORGET_IN.unpack_from(reader.buffer, HEADER_SIZE)[0])
+        self._server.forget(reader.nodeid, u64(reader.buffer, HEADER_SIZE))
 
-    def batch_forget(self, reader: Reader, unique: int, nodeid: int, end: int) -> None:
+    def batch_forget(self, reader: Reader) -> None:
         """Take lookups of many nodes back."""
         (count,) = _BATCH_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        forget = self._server.nodes.forget
-        for number, lookups in forgets_at(reader.buffer, HEADER_SIZE + _BATCH_IN.size, end, count):
+        forget = self._server.forget
+        for number, lookups in reader.forgets(HEADER_SIZE + _BATCH_IN.size, count):
             forget(number, lookups)

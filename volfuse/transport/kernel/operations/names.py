@@ -1,6 +1,5 @@
 """MKNOD, MKDIR, SYMLINK, LINK, UNLINK, RMDIR, RENAME, RENAME2, READLINK: names made, moved and removed."""
 
-# ruff: noqa: ARG002 (handlers have one signature)
 from __future__ import annotations
 
 import errno
@@ -22,12 +21,13 @@ from volfuse.transport.kernel.rules import (
     check_target,
     check_unlink,
 )
-from volfuse.transport.kernel.server import Server, entry_reply
+from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.encoding import error, reply
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import decode_device, error, payload
-from volfuse.transport.kernel.wire.requests import HEADER_SIZE, name_at, names_at, value_at
+from volfuse.transport.kernel.wire.replies import decode_device
+from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Names"]
 
@@ -58,98 +58,94 @@ class Names:
             Opcode.RENAME2: self.rename2,
         }
 
-    def readlink(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def readlink(self, reader: Reader) -> bytes:
         """Answer with what a link holds."""
         server = self._server
-        pinned = server.directories.pin(server.nodes.file(nodeid), reader.statx)
-        return payload(unique, fs_links.readlink_at(pinned.fd, b""))
+        pinned = server.directories.pin(server.nodes.file(reader.nodeid), reader.statx)
+        return reply(reader.unique, fs_links.readlink_at(pinned.fd, b""))
 
-    def symlink(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def symlink(self, reader: Reader) -> bytes:
         """Make a symbolic link that belongs to the caller."""
-        buffer = reader.buffer
-        stop = buffer.find(0, HEADER_SIZE, end) + 1
-        name = name_at(buffer, HEADER_SIZE, stop or end)
-        target, _ = value_at(buffer, stop or end, end)
-        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        name, target = reader.name_and_value(HEADER_SIZE)
+        parent, directory, dirfd, holder = self._writable(reader, name)
         fs_links.symlink_at(parent.mount.mount, dirfd, name, target, _caller(reader))
         del holder
-        return self._made(reader, unique, parent, directory, name)
+        return self._made(reader, parent, directory, name)
 
-    def mknod(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def mknod(self, reader: Reader) -> bytes:
         """Make a FIFO, socket, device or empty file that belongs to the caller."""
         mode, device, umask = _MKNOD_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        name = name_at(reader.buffer, HEADER_SIZE + _MKNOD_IN.size, end)
-        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        name = reader.name(HEADER_SIZE + _MKNOD_IN.size)
+        parent, directory, dirfd, holder = self._writable(reader, name)
         os.umask(umask)
         number = os.makedev(*decode_device(device))
         fs_files.mknod_at(parent.mount.mount, dirfd, name, mode, number, _caller(reader))
         del holder
-        return self._made(reader, unique, parent, directory, name)
+        return self._made(reader, parent, directory, name)
 
-    def mkdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def mkdir(self, reader: Reader) -> bytes:
         """Make a directory that belongs to the caller."""
         mode, umask = _MKDIR_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        name = name_at(reader.buffer, HEADER_SIZE + _MKDIR_IN.size, end)
-        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        name = reader.name(HEADER_SIZE + _MKDIR_IN.size)
+        parent, directory, dirfd, holder = self._writable(reader, name)
         os.umask(umask)
         fs_directories.mkdir_at(parent.mount.mount, dirfd, name, mode, _caller(reader))
         del holder
-        return self._made(reader, unique, parent, directory, name)
+        return self._made(reader, parent, directory, name)
 
-    def link(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def link(self, reader: Reader) -> bytes:
         """Give a file another name."""
         (old_id,) = _LINK_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        name = name_at(reader.buffer, HEADER_SIZE + _LINK_IN.size, end)
+        name = reader.name(HEADER_SIZE + _LINK_IN.size)
         server = self._server
         node = server.nodes.file(old_id)
-        parent = server.nodes.directory_node(nodeid)
+        parent = server.nodes.directory_node(reader.nodeid)
         self._check_one_mount(node, parent, name)
-        parent, directory, dirfd, holder = self._writable(reader, nodeid, name)
+        parent, directory, dirfd, holder = self._writable(reader, name)
         parent.mount.mount.check_writable()
         self._link(reader, node, dirfd, name, parent)
         del holder
-        return self._made(reader, unique, parent, directory, name, new=False)
+        return self._made(reader, parent, directory, name, new=False)
 
-    def unlink(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def unlink(self, reader: Reader) -> bytes:
         """Remove a name that is no directory."""
-        name = name_at(reader.buffer, HEADER_SIZE, end)
+        name = reader.name(HEADER_SIZE)
         server = self._server
-        parent = server.nodes.directory_node(nodeid)
+        parent = server.nodes.directory_node(reader.nodeid)
         check_unlink(parent, name)
         holder = server.holder(reader, parent)
         fs_links.unlink_at(parent.mount.mount, holder.fd, name)
-        server.changed(parent.directory, nodeid)
-        return error(unique, 0)
+        server.changed(parent.directory, reader.nodeid)
+        return error(reader.unique, 0)
 
-    def rmdir(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def rmdir(self, reader: Reader) -> bytes:
         """Remove an empty directory."""
-        name = name_at(reader.buffer, HEADER_SIZE, end)
+        name = reader.name(HEADER_SIZE)
         server = self._server
-        parent = server.nodes.directory_node(nodeid)
+        parent = server.nodes.directory_node(reader.nodeid)
         check_rmdir(parent, name)
         holder = server.holder(reader, parent)
         fs_links.rmdir_at(parent.mount.mount, holder.fd, name)
-        server.changed(parent.directory, nodeid)
-        return error(unique, 0)
+        server.changed(parent.directory, reader.nodeid)
+        return error(reader.unique, 0)
 
-    def rename(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def rename(self, reader: Reader) -> bytes:
         """Rename without flags."""
         (new_id,) = _RENAME_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        old, new = names_at(reader.buffer, HEADER_SIZE + _RENAME_IN.size, end)
-        return self._rename(reader, unique, nodeid, old, new_id, new, 0)
+        old, new = reader.names(HEADER_SIZE + _RENAME_IN.size)
+        return self._rename(reader, old, new_id, new, 0)
 
-    def rename2(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def rename2(self, reader: Reader) -> bytes:
         """Rename with RENAME_NOREPLACE or RENAME_EXCHANGE."""
         new_id, flags = _RENAME2_IN.unpack_from(reader.buffer, HEADER_SIZE)
         if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        old, new = names_at(reader.buffer, HEADER_SIZE + _RENAME2_IN.size, end)
-        return self._rename(reader, unique, nodeid, old, new_id, new, flags)
+        old, new = reader.names(HEADER_SIZE + _RENAME2_IN.size)
+        return self._rename(reader, old, new_id, new, flags)
 
-    def _rename(
-        self, reader: Reader, unique: int, old_id: int, old: bytes, new_id: int, new: bytes, flags: int
-    ) -> bytes:
+    def _rename(self, reader: Reader, old: bytes, new_id: int, new: bytes, flags: int) -> bytes:
         server = self._server
+        old_id = reader.nodeid
         old_parent = server.nodes.directory_node(old_id)
         new_parent = server.nodes.directory_node(new_id)
         check_source(old_parent, old)
@@ -167,7 +163,7 @@ class Names:
         server.changed(old_parent.directory, old_id)
         if new_parent is not old_parent:
             server.changed(new_parent.directory, new_id)
-        return error(unique, 0)
+        return error(reader.unique, 0)
 
     def _moved(self, reader: Reader, parent: DirectoryNode, dirfd: int, name: bytes) -> None:
         """Keep the place of what has just been given a name true, in all views."""
@@ -178,7 +174,7 @@ class Names:
         key = parent.mount.key(found)
         directory = parent.directory
         moved: Directory | File | None
-        if found[6] & 0xF000 == 0x4000:
+        if found.is_directory:
             moved = self._server.nodes.find_directory(key)
             if moved is not None:
                 self._server.changed(moved, 0)
@@ -189,9 +185,9 @@ class Names:
                 moved.parent = directory
                 moved.name = name
 
-    def _writable(self, reader: Reader, nodeid: int, name: bytes) -> tuple[DirectoryNode, Directory, int, object]:
+    def _writable(self, reader: Reader, name: bytes) -> tuple[DirectoryNode, Directory, int, object]:
         """Return node, directory and descriptor to make a name in; keep the last value while using the descriptor."""
-        parent = self._server.nodes.directory_node(nodeid)
+        parent = self._server.nodes.directory_node(reader.nodeid)
         check_absent(parent, name)
         holder = self._server.holder(reader, parent)
         directory = parent.directory
@@ -199,13 +195,13 @@ class Names:
         return parent, directory, holder.fd, holder
 
     def _made(
-        self, reader: Reader, unique: int, parent: DirectoryNode, directory: Directory, name: bytes, new: bool = True
+        self, reader: Reader, parent: DirectoryNode, directory: Directory, name: bytes, new: bool = True
     ) -> bytes:
         server = self._server
         holder = server.holder(reader, parent)
         entry = server.entry(parent, directory, name, reader.statx.at(holder.fd, name), new)
         server.changed(directory, parent.id)
-        return entry_reply(unique, entry)
+        return reply(reader.unique, entry)
 
     def _check_one_mount(self, node: File, parent: DirectoryNode, name: bytes) -> None:
         """Raise EXDEV unless the file lies in the mount that gets the new name.
@@ -222,8 +218,8 @@ class Names:
     def _link(self, reader: Reader, node: File, dirfd: int, name: bytes, parent: DirectoryNode) -> None:
         server = self._server
         if node.opened is not None:  # also a file of O_TMPFILE, which has no name yet
-            fd = next(iter(node.opened.handles.values()), None)
-            if fd is not None:
+            fd = node.opened.any_fd()
+            if fd >= 0:
                 os.link(self_path(fd), name, dst_dir_fd=dirfd, follow_symlinks=True)
                 return
         holder = server.directories.around(node, reader.statx)
@@ -234,5 +230,4 @@ class Names:
 
 
 def _caller(reader: Reader) -> Caller:
-    _, _, _, _, uid, gid, pid, _ = reader.header
-    return Caller(uid, gid, pid)
+    return Caller(reader.uid, reader.gid, reader.pid)

@@ -1,6 +1,5 @@
 """IOCTL for the flags of files, SYNCFS, DESTROY; ACCESS is the kernel's own business (default_permissions)."""
 
-# ruff: noqa: ARG002 (handlers have one signature)
 from __future__ import annotations
 
 import errno
@@ -13,15 +12,16 @@ from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.nodes import File
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
+from volfuse.transport.kernel.wire.encoding import error, reply
 from volfuse.transport.kernel.wire.flags import FUSE_IOCTL_DIR
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import IOCTL_REPLY, error
-from volfuse.transport.kernel.wire.requests import HEADER_SIZE, payload_at
+from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Others"]
 
 _IOCTL_IN = LAYOUTS["fuse_ioctl_in"].struct
+_IOCTL_OUT = LAYOUTS["fuse_ioctl_out"].struct
 
 # include/uapi/linux/fs.h
 FS_IOC_GETFLAGS: Final = 0x80086601
@@ -43,31 +43,31 @@ class Others:
         """Return the handlers of this theme."""
         return {Opcode.IOCTL: self.ioctl, Opcode.SYNCFS: self.syncfs, Opcode.DESTROY: self.destroy}
 
-    def ioctl(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def ioctl(self, reader: Reader) -> bytes:
         """Get or set the flags of a file or directory (chattr, lsattr) where the source has them."""
         handle, flags, command, _, in_size, out_size = _IOCTL_IN.unpack_from(reader.buffer, HEADER_SIZE)
         if command not in _READS | _WRITES:
             raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
-        node = self._server.nodes.node(nodeid)
+        node = self._server.nodes.node(reader.nodeid)
         if command in _WRITES:
             node.mount.mount.check_writable()
-        fd = self._handles.directory(handle).fd if flags & FUSE_IOCTL_DIR else self._handles.file(handle).file.fd
+        fd = self._handles.directory(handle).fd if flags & FUSE_IOCTL_DIR else self._handles.file(handle).fd
         if fd < 0:
             raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
         argument = bytearray(max(in_size, out_size, 32))
-        argument[:in_size] = payload_at(reader.buffer, HEADER_SIZE + _IOCTL_IN.size, end, in_size)
+        argument[:in_size] = reader.payload(HEADER_SIZE + _IOCTL_IN.size, in_size)
         fcntl.ioctl(fd, command, argument)
         if not isinstance(node, File):
-            self._server.changed(node.directory, nodeid)
+            self._server.changed(node.directory, reader.nodeid)
         out = bytes(argument[:out_size])
-        return IOCTL_REPLY.pack(IOCTL_REPLY.size + len(out), 0, unique, 0, 0, 0, 0) + out
+        return reply(reader.unique, _IOCTL_OUT.pack(0, 0, 0, 0) + out)
 
-    def syncfs(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def syncfs(self, reader: Reader) -> bytes:
         """Write everything to disk: all sources that are shown may lie on different file systems."""
         reader.hand_over()
         os.sync()
-        return error(unique, 0)
+        return error(reader.unique, 0)
 
-    def destroy(self, reader: Reader, unique: int, nodeid: int, end: int) -> bytes:
+    def destroy(self, reader: Reader) -> bytes:
         """Answer that the session may end; the reading finds its end by itself."""
-        return error(unique, 0)
+        return error(reader.unique, 0)

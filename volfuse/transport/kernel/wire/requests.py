@@ -1,31 +1,18 @@
 """Requests decoded: the header, and for each opcode what follows it.
 
-A request lies at the start of a reader's buffer, which is reused: whatever outlives the request must be copied out.
-`end` is where the request ends; `BODY_SIZE` has been checked against it once (`check`), so fixed parts are read
-without another look.
+The smallest size of an opcode's request is checked once, so fixed parts are read without another look.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from volfuse.sys.raw import u16, u32, u64
 from volfuse.transport.kernel.wire.errors import ProtocolError
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 
-__all__ = [
-    "BODY",
-    "BODY_SIZE",
-    "HEADER",
-    "HEADER_SIZE",
-    "check",
-    "forgets_at",
-    "header",
-    "name_at",
-    "names_at",
-    "payload_at",
-    "value_at",
-]
+__all__ = ["BODY", "HEADER", "HEADER_SIZE", "SETXATTR_IN_COMPAT", "Request"]
 
 HEADER: Final = LAYOUTS["fuse_in_header"].struct
 HEADER_SIZE: Final = HEADER.size
@@ -75,96 +62,127 @@ _STRUCT_OF = {
 BODY: Final = {opcode: LAYOUTS[name].struct for opcode, name in _STRUCT_OF.items()}
 """The fixed struct after the header, for opcodes that have one."""
 
-BODY_SIZE: Final[dict[int, int]] = {opcode: BODY[opcode].size if opcode in BODY else 0 for opcode in Opcode}
-BODY_SIZE[Opcode.SETXATTR] = 8  # without FUSE_SETXATTR_EXT it ends after `flags`
-"""Its size, 0 where only names follow. INIT is not in `BODY`: its struct grew (see `negotiation`)."""
-
 SETXATTR_IN_COMPAT: Final = 8
-"""fuse_setxattr_in without FUSE_SETXATTR_EXT."""
+"""fuse_setxattr_in without FUSE_SETXATTR_EXT: it ends after `flags`."""
 
 
-def header(buffer: bytearray, length: int) -> tuple[int, int, int, int, int, int, int, int]:
-    """Split the header: len, opcode, unique, nodeid, uid, gid, pid, total_extlen.
-
-    Args:
-        buffer: starts with the request.
-        length: bytes that were read.
-
-    Raises:
-        ProtocolError: the bytes are no whole request.
-    """
-    if length < HEADER_SIZE:
-        raise ProtocolError(f"request of {length} bytes: shorter than its header")
-    fields: tuple[int, int, int, int, int, int, int, int] = HEADER.unpack_from(buffer)
-    if fields[0] != length:
-        raise ProtocolError(f"request says {fields[0]} bytes and has {length}")
-    return fields
+def _smallest(opcode: int) -> int:
+    """Return the bytes of the smallest request; INIT is not in `BODY`, as its struct grew (see `negotiation`)."""
+    if opcode == Opcode.SETXATTR:
+        return HEADER_SIZE + SETXATTR_IN_COMPAT
+    return HEADER_SIZE + (BODY[Opcode(opcode)].size if opcode in BODY else 0)
 
 
-def check(opcode: int, length: int, total_extlen: int) -> int:
-    """Return where the body ends, extensions left out.
-
-    Raises:
-        ProtocolError: the request is too short for its opcode.
-    """
-    end = length - 8 * total_extlen
-    if end < HEADER_SIZE + BODY_SIZE.get(opcode, 0):
-        raise ProtocolError(f"opcode {opcode}: {length} bytes are too few")
-    return end
+_OPCODES: Final = max(Opcode) + 1
+_SMALLEST: Final = [_smallest(opcode) for opcode in range(_OPCODES)]
 
 
 _DOTS = frozenset({b".", b".."})
 
+# Offsets in struct fuse_in_header.
+_OPCODE: Final = 4
+_UNIQUE: Final = 8
+_NODEID: Final = 16
+_UID: Final = 24
+_GID: Final = 28
+_PID: Final = 32
+_EXTENSIONS: Final = 36
 
-def name_at(buffer: bytearray, start: int, end: int) -> bytes:
-    """Return the name from `start` to its NUL, which is the last byte before `end`.
 
-    Raises:
-        ProtocolError: it is empty, not ended, has a NUL or a slash in it, or is `.` or `..`.
+class Request:
+    """A buffer that requests are read into, one after another, and the header of the one that is in it.
+
+    Whatever outlives the request must be copied out.
+
+    Attributes:
+        buffer: the request, from its first byte.
+        pid: thread id of the caller; 0 if it is in a pid namespace that cannot be seen from here.
+        end: where the body ends, extensions left out.
     """
+
+    __slots__ = ("buffer", "end", "gid", "nodeid", "opcode", "pid", "uid", "unique")
+
+    def __init__(self, size: int) -> None:
+        self.buffer = bytearray(size)
+        self.opcode = self.unique = self.nodeid = self.uid = self.gid = self.pid = 0
+        self.end = 0
+
+    def parse(self, length: int) -> None:
+        """Take the header of a request of `length` bytes; `unique` is right even if the rest is not.
+
+        Raises:
+            ProtocolError: it is no whole request, or too short for its opcode.
+        """
+        buffer = self.buffer
+        self.unique = self.opcode = 0
+        if length < HEADER_SIZE:
+            raise ProtocolError(f"request of {length} bytes: shorter than its header")
+        self.unique = u64(buffer, _UNIQUE)
+        self.opcode = u32(buffer, _OPCODE)
+        self.nodeid = u64(buffer, _NODEID)
+        self.uid = u32(buffer, _UID)
+        self.gid = u32(buffer, _GID)
+        self.pid = u32(buffer, _PID)
+        self.end = length - 8 * u16(buffer, _EXTENSIONS)
+        if u32(buffer, 0) != length:
+            raise ProtocolError(f"request says {u32(buffer, 0)} bytes and has {length}")
+        if self.end < HEADER_SIZE or (self.opcode < _OPCODES and self.end < _SMALLEST[self.opcode]):
+            raise ProtocolError(f"opcode {self.opcode}: {length} bytes are too few")
+
+    def name(self, start: int) -> bytes:
+        """Return the name from `start` to its NUL, which is the last byte of the body.
+
+        Raises:
+            ProtocolError: it is empty, not ended, has a NUL or a slash in it, or is `.` or `..`.
+        """
+        return _name(self.buffer, start, self.end)
+
+    def names(self, start: int) -> tuple[bytes, bytes]:
+        """Return the two names of a rename."""
+        stop = self.buffer.find(0, start, self.end)
+        if stop < 0:
+            raise ProtocolError("a name does not end")
+        return _name(self.buffer, start, stop + 1), _name(self.buffer, stop + 1, self.end)
+
+    def name_and_value(self, start: int) -> tuple[bytes, bytes]:
+        """Return the name and the content of a symbolic link."""
+        stop = self.buffer.find(0, start, self.end) + 1 or self.end
+        return _name(self.buffer, start, stop), self.value(stop)[0]
+
+    def value(self, start: int) -> tuple[bytes, int]:
+        """Return a string that ends with NUL, whatever is in it, and where the next one starts.
+
+        Raises:
+            ProtocolError: there is no NUL.
+        """
+        stop = self.buffer.find(0, start, self.end)
+        if stop < 0:
+            raise ProtocolError("a string does not end")
+        return bytes(self.buffer[start:stop]), stop + 1
+
+    def payload(self, start: int, size: int) -> memoryview:
+        """Return `size` bytes from `start` as a view of the buffer.
+
+        Raises:
+            ProtocolError: there are fewer.
+        """
+        if start + size > self.end:
+            raise ProtocolError(f"payload of {size} bytes, {self.end - start} there")
+        return memoryview(self.buffer)[start : start + size]
+
+    def forgets(self, start: int, count: int) -> list[tuple[int, int]]:
+        """Return node id and number of lookups of each entry of a BATCH_FORGET.
+
+        Raises:
+            ProtocolError: there are fewer than `count`.
+        """
+        if start + count * _FORGET_ONE.size > self.end:
+            raise ProtocolError(f"batch of {count} forgets, {self.end - start} bytes there")
+        return [_FORGET_ONE.unpack_from(self.buffer, start + index * _FORGET_ONE.size) for index in range(count)]
+
+
+def _name(buffer: bytearray, start: int, end: int) -> bytes:
     name = bytes(buffer[start : end - 1])
     if not name or buffer[end - 1] or 0 in name or 47 in name or name in _DOTS:
         raise ProtocolError(f"not a name: {name[:300]!r}")
     return name
-
-
-def value_at(buffer: bytearray, start: int, end: int) -> tuple[bytes, int]:
-    """Return a string that ends with NUL, whatever is in it, and where the next one starts.
-
-    Raises:
-        ProtocolError: there is no NUL before `end`.
-    """
-    stop = buffer.find(0, start, end)
-    if stop < 0:
-        raise ProtocolError("a string does not end")
-    return bytes(buffer[start:stop]), stop + 1
-
-
-def names_at(buffer: bytearray, start: int, end: int) -> tuple[bytes, bytes]:
-    """Return the two names of a rename."""
-    stop = buffer.find(0, start, end)
-    if stop < 0:
-        raise ProtocolError("a name does not end")
-    return name_at(buffer, start, stop + 1), name_at(buffer, stop + 1, end)
-
-
-def payload_at(buffer: bytearray, start: int, end: int, size: int) -> memoryview:
-    """Return `size` bytes from `start` as a view of the buffer, valid until the buffer is reused.
-
-    Raises:
-        ProtocolError: there are fewer.
-    """
-    if start + size > end:
-        raise ProtocolError(f"payload of {size} bytes, {end - start} there")
-    return memoryview(buffer)[start : start + size]
-
-
-def forgets_at(buffer: bytearray, start: int, end: int, count: int) -> list[tuple[int, int]]:
-    """Return node id and number of lookups of each entry of a BATCH_FORGET.
-
-    Raises:
-        ProtocolError: there are fewer than `count`.
-    """
-    if start + count * _FORGET_ONE.size > end:
-        raise ProtocolError(f"batch of {count} forgets, {end - start} bytes there")
-    return [_FORGET_ONE.unpack_from(buffer, start + index * _FORGET_ONE.size) for index in range(count)]
