@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-__all__ = ["needs"]
+__all__ = ["ROOT", "compiled_environ", "needs"]
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def needs(condition: bool, reason: str) -> None:
@@ -16,3 +19,11 @@ def needs(condition: bool, reason: str) -> None:
     if os.environ.get("VOLFUSE_REQUIRE_ALL") == "1":
         pytest.fail(f"required by VOLFUSE_REQUIRE_ALL: {reason}")
     pytest.skip(reason)
+
+
+def compiled_environ() -> dict[str, str]:
+    """Return variables with which a Python that a test starts uses volfuse as compiled by `scripts/setup compiled`."""
+    compiled = ROOT / ".compiled"
+    needs(compiled.is_dir(), "volfuse is not compiled: scripts/setup compiled")
+    # Without the first, `python -m` would look into the working directory, the checkout, before anything else.
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": f"{compiled}:{ROOT}"}

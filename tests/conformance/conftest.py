@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.targets import Server, Target
+from tests.conformance.targets import COMPILED, Server, Target
 from tests.support import needs
 
-TRANSPORTS = ("fusepy", "kernel")
+TRANSPORTS = ("fusepy", "kernel", COMPILED)
 KINDS = ("bare", *(f"{transport}-{what}" for transport in TRANSPORTS for what in ("shared", "private")))
 
 _numbers = itertools.count()
@@ -31,7 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         callspec = getattr(item, "callspec", None)
-        params = {value for value in callspec.params.values() if isinstance(value, str)} if callspec else set()
+        values = callspec.params.values() if callspec else ()
+        params = {value.replace(COMPILED, "kernel") for value in values if isinstance(value, str)}
         for gap in item.iter_markers("gap"):
             if params & set(gap.args):
                 item.add_marker(pytest.mark.xfail(strict=True, reason=gap.kwargs["reason"]))
@@ -62,6 +63,12 @@ def fusepy(base: Path) -> Iterator[Server]:
 def kernel(base: Path) -> Iterator[Server]:
     """As `fusepy`, by the kernel transport."""
     yield from _serve("kernel", base)
+
+
+@pytest.fixture(scope="session")
+def compiled(base: Path) -> Iterator[Server]:
+    """As `kernel`, compiled."""
+    yield from _serve(COMPILED, base)
 
 
 @pytest.fixture(params=TRANSPORTS)

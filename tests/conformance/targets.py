@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["Server", "Target", "as_user"]
+from tests.support import ROOT, compiled_environ
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["COMPILED", "Server", "Target", "as_user"]
+
+COMPILED = "compiled"
 Result = TypeVar("Result")
 
 
@@ -43,7 +45,11 @@ class Target:
 
 
 class Server:
-    """A process that serves views (`serve.py`)."""
+    """A process that serves views (`serve.py`).
+
+    Args:
+        transport: `fusepy`, `kernel`, or `compiled`: the kernel transport as compiled code.
+    """
 
     def __init__(self, transport: str, base: Path) -> None:
         self.transport = transport
@@ -53,8 +59,12 @@ class Server:
             os.mkdir(self.mountpoint)
         self._log = (base / "log").open("w+b")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.conformance.serve", transport, str(self.mountpoint), str(base)],
+            [
+                *(sys.executable, "-m", "tests.conformance.serve"),
+                *("kernel" if transport == COMPILED else transport, str(self.mountpoint), str(base)),
+            ],
             cwd=ROOT,
+            env={**os.environ, **(compiled_environ() if transport == COMPILED else {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -20,6 +20,7 @@ from volfuse.sys.openat2 import RESOLVE_IN_ROOT, openat2
 from volfuse.sys.owned import owned
 from volfuse.sys.reflink import clone_file
 from volfuse.transport.fusermount import user_allow_other
+from volfuse.transport.kernel import session
 from volfuse.transport.kernel.initialise import passthrough_problem
 from volfuse.transport.kernel.transport import KernelTransport
 
@@ -99,6 +100,7 @@ def _program(capability: str, names: tuple[str, ...], otherwise: Condition, advi
 def _fuse() -> Iterator[Finding]:
     yield _device()
     yield _kernel_transport()
+    yield _compiled()
     library = ctypes.util.find_library("fuse")
     if library:
         yield Finding("libfuse 2", Condition.OK, library)
@@ -136,6 +138,17 @@ def _kernel_transport() -> Finding:
         Condition.DEGRADED,
         reason,
         "views are served by fusepy instead: slower, see docs/fusepy-limits.md; make /dev/fuse usable",
+    )
+
+
+def _compiled() -> Finding:
+    if not session.__file__.endswith(".py"):
+        return Finding("compiled modules", Condition.OK, "the kernel transport is compiled")
+    return Finding(
+        "compiled modules",
+        Condition.DEGRADED,
+        "the kernel transport runs as plain Python: looking up names takes about twice the time",
+        "install a C compiler and Python's headers (gcc, python3-dev), then volfuse again",
     )
 
 

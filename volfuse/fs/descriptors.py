@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import NamedTuple
 
 from volfuse.sys.openat2 import openat2
 
 __all__ = ["Caller", "Parent", "Pinned", "self_path"]
 
 
-class Caller(NamedTuple):
+class Caller:
     """Who asks.
 
     Attributes:
         pid: thread id; 0 if it is in a pid namespace that cannot be seen from here.
     """
 
-    uid: int
-    gid: int
-    pid: int = 0
+    __slots__ = ("gid", "pid", "uid")
+
+    def __init__(self, uid: int, gid: int, pid: int = 0) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.pid = pid
 
 
 def self_path(fd: int) -> bytes:

@@ -15,6 +15,7 @@ from volfuse.fs.descriptors import Caller, self_path
 from volfuse.fs.inodes import ROOT_INODE
 from volfuse.fs.source import MissingSource
 from volfuse.fs.view import Mount, View
+from volfuse.sys.at import mkdirat
 from volfuse.sys.credentials import acting_as
 
 __all__ = ["DirectoryHandle", "Entry", "fsync_directory", "mkdir_at", "open_directory_at"]
@@ -93,7 +94,7 @@ def mkdir_at(mount: Mount, dirfd: int, name: bytes, mode: int, caller: Caller) -
     """Make a directory that belongs to `caller`; group and set-group-id come from the directory above as on Linux."""
     mount.check_writable()
     with acting_as(caller.uid, caller.gid):
-        os.mkdir(name, mode & 0o7777, dir_fd=dirfd)
+        mkdirat(dirfd, name, mode & 0o7777)
 
 
 def open_directory_at(dirfd: int, name: bytes) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from volfuse.fs.descriptors import Caller, Pinned, self_path
 from volfuse.fs.view import Mount
+from volfuse.sys.at import openat
 from volfuse.sys.credentials import acting_as, writing_as
 from volfuse.sys.fallocate import fallocate
 
@@ -34,6 +35,8 @@ __all__ = [
 
 _PASSED_ON = os.O_ACCMODE | os.O_APPEND | os.O_TRUNC | os.O_SYNC | os.O_DSYNC | os.O_NOATIME
 """What a source is opened with of the caller's flags. O_DIRECT is not: it wants aligned memory, which is ours."""
+_NOT_WAITING = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NEW = os.O_CREAT | os.O_EXCL
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def open_fd_at(mount: Mount, dirfd: int, name: bytes, flags: int) -> int:
     if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
         mount.check_writable()
     # O_NONBLOCK: if a FIFO took the file's place, opening it must not wait.
-    wanted = flags & _PASSED_ON | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    wanted = flags & _PASSED_ON | _NOT_WAITING
     try:
         return _open(dirfd, name, wanted)
     except PermissionError:
@@ -99,10 +102,10 @@ def create_at(mount: Mount, dirfd: int, name: bytes, flags: int, mode: int, call
 def create_fd_at(mount: Mount, dirfd: int, name: bytes, flags: int, mode: int, caller: Caller) -> int:
     """Create and open a file as `create_at` does; return a descriptor that the caller closes."""
     mount.check_writable()
-    wanted = flags & _PASSED_ON | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    wanted = flags & _PASSED_ON | _NEW
     try:
         with acting_as(caller.uid, caller.gid):
-            return os.open(name, wanted, mode & 0o7777, dir_fd=dirfd)
+            return openat(dirfd, name, wanted, mode & 0o7777)
     except FileExistsError as exc:
         if flags & os.O_EXCL:
             raise
@@ -160,7 +163,7 @@ def fsync(fd: int, *, data_only: bool) -> None:
 
 def _open(dirfd: int, name: bytes, flags: int) -> int:
     if name:
-        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=dirfd)
+        return openat(dirfd, name, flags)
     return os.open(self_path(dirfd), flags)
 
 

@@ -6,6 +6,7 @@ import os
 
 from volfuse.fs.descriptors import Caller
 from volfuse.fs.view import Mount
+from volfuse.sys.at import rmdirat, unlinkat
 from volfuse.sys.credentials import acting_as
 from volfuse.sys.rename import renameat2
 
@@ -33,13 +34,13 @@ def link_at(mount: Mount, old_dirfd: int, old: bytes, new_dirfd: int, new: bytes
 def unlink_at(mount: Mount, dirfd: int, name: bytes) -> None:
     """Remove a name that is no directory."""
     mount.check_writable()
-    os.unlink(name, dir_fd=dirfd)
+    unlinkat(dirfd, name)
 
 
 def rmdir_at(mount: Mount, dirfd: int, name: bytes) -> None:
     """Remove an empty directory."""
     mount.check_writable()
-    os.rmdir(name, dir_fd=dirfd)
+    rmdirat(dirfd, name)
 
 
 def rename_at(mount: Mount, old_dirfd: int, old: bytes, new_dirfd: int, new: bytes, flags: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What is done for every request: three system calls, and integers out of a buffer.
+"""What is done for most requests: a few system calls, and integers out of a buffer.
 
 Errors are returned as numbers, since raising costs more than the call. This module stays plain Python. Modules that are
 compiled call the functions of `raw.pxd` under the same names; a change here is a change there.
@@ -7,12 +7,25 @@ compiled call the functions of `raw.pxd` under the same names; a change here is 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 from struct import Struct
 
 from volfuse.sys.libc import LIBC
 
-__all__ = ["read", "statx", "u16", "u32", "u64", "write"]
+__all__ = [
+    "ioctl",
+    "raw_mkdirat",
+    "raw_openat",
+    "raw_renameat",
+    "raw_unlinkat",
+    "read",
+    "statx",
+    "u16",
+    "u32",
+    "u64",
+    "write",
+]
 
 _U16, _U32, _U64 = (Struct(code).unpack_from for code in ("<H", "<I", "<Q"))
 _STATX = LIBC.statx
@@ -24,6 +37,53 @@ def statx(dirfd: int, name: bytes, flags: int, mask: int, address: int) -> int:
     return ctypes.get_errno() if _STATX(dirfd, name, flags, mask, address) else 0
 
 
+def raw_openat(dirfd: int, name: bytes, flags: int, mode: int) -> int:
+    """Return a descriptor, or the negated errno."""
+    try:
+        return os.open(name, flags, mode, dir_fd=dirfd)
+    except OSError as exc:
+        return -(exc.errno or 0)
+
+
+def raw_mkdirat(dirfd: int, name: bytes, mode: int) -> int:
+    """Return 0 or the errno."""
+    try:
+        os.mkdir(name, mode, dir_fd=dirfd)
+    except OSError as exc:
+        return exc.errno or 0
+    return 0
+
+
+def raw_unlinkat(dirfd: int, name: bytes, directory: bool) -> int:
+    """Remove a name, of a directory or of anything else; return 0 or the errno."""
+    try:
+        if directory:
+            os.rmdir(name, dir_fd=dirfd)
+        else:
+            os.unlink(name, dir_fd=dirfd)
+    except OSError as exc:
+        return exc.errno or 0
+    return 0
+
+
+def raw_renameat(old_dirfd: int, old: bytes, new_dirfd: int, new: bytes) -> int:
+    """Return 0 or the errno."""
+    try:
+        os.rename(old, new, src_dir_fd=old_dirfd, dst_dir_fd=new_dirfd)
+    except OSError as exc:
+        return exc.errno or 0
+    return 0
+
+
+def ioctl(fd: int, request: int, argument: bytearray) -> int:
+    """Return what the call returns, or the negated errno; the argument is read and written in place."""
+    try:
+        result: int = fcntl.ioctl(fd, request, argument)
+    except OSError as exc:
+        return -(exc.errno or 0)
+    return result
+
+
 def read(fd: int, buffer: bytearray) -> int:
     """Read into the buffer from its beginning; return the number of bytes, or the negated errno."""
     try:
@@ -33,7 +93,7 @@ def read(fd: int, buffer: bytearray) -> int:
 
 
 def write(fd: int, data: bytes) -> int:
-    """Write in one call; return the number of bytes, or the negated errno."""
+    """Write in one call that cannot take long; return the number of bytes, or the negated errno."""
     try:
         return os.write(fd, data)
     except OSError as exc:

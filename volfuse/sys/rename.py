@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import os
 
+from volfuse.sys.at import renameat
 from volfuse.sys.libc import LIBC, failed
 
 __all__ = ["RENAME_EXCHANGE", "RENAME_NOREPLACE", "RENAME_WHITEOUT", "renameat2"]
@@ -22,6 +22,6 @@ def renameat2(old_dirfd: int, old: bytes, new_dirfd: int, new: bytes, flags: int
         OSError: EEXIST with NOREPLACE, ENOENT with EXCHANGE, EINVAL where the file system lacks the flag.
     """
     if not flags:
-        os.rename(old, new, src_dir_fd=old_dirfd, dst_dir_fd=new_dirfd)
+        renameat(old_dirfd, old, new_dirfd, new)
     elif LIBC.renameat2(old_dirfd, old, new_dirfd, new, ctypes.c_uint(flags)) != 0:
         raise failed(old, new)

@@ -64,15 +64,22 @@ class Statx:
         Args:
             name: empty for the descriptor's own file.
         """
-        number = statx(dirfd, name, _FLAGS if name else _EMPTY_FLAGS, _ASKED, self._address)
+        number = self.find(dirfd, name)
         if number:
             raise OSError(number, os.strerror(number), name)
+        return self
+
+    def find(self, dirfd: int, name: bytes) -> int:
+        """Ask as `at` does, and return 0 or the errno: for what is often not there."""
+        number = statx(dirfd, name, _FLAGS if name else _EMPTY_FLAGS, _ASKED, self._address)
+        if number:
+            return number
         buffer = self.buffer
         self.mode = u16(buffer, _MODE)
         self.inode = u64(buffer, _INODE)
         self.major = u32(buffer, _DEV_MAJOR)
         self.minor = u32(buffer, _DEV_MINOR)
-        return self
+        return 0
 
     @property
     def is_directory(self) -> bool:

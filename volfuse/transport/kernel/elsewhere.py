@@ -81,5 +81,5 @@ class Elsewhere:
         key = mount.key(found)
         nodes = self._server.nodes
         if found.is_directory:
-            return nodes.find_directory_node(place.view.container, mount, key)
+            return mount.nodes.get(key)
         return nodes.find_file(key)

@@ -1,9 +1,10 @@
 """Handles: files and directories that programs have open, by number.
 
-A file is opened in the source once for all who only read it, and once more for each who writes. With the first handle
-it is registered with the kernel, so that reads and writes are passed through. When the last handle goes, the file stays
-open and registered for a moment (`expire`), so that opening it again and again costs no system call. What stays is open
-for reading only, which keeps nobody from executing or writing the file.
+A file is opened in the source once for all who only read it, and once more for each who writes, but for who made it:
+the kernel writes itself, and where the daemon has to, it opens the file then. With the first handle a file is
+registered with the kernel, so that reads and writes are passed through. When the last handle goes, the file stays open
+and registered for a moment (`expire`), so that opening it again and again costs no system call. What stays is open for
+reading only, which keeps nobody from executing or writing the file.
 
 Two threads, one in RELEASE and one in OPEN, must not disagree on whether a backing id still lives: handles come and go
 under one lock, and an id goes with the last handle. Under the lock there is no system call, which might hang.
@@ -18,8 +19,10 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
+from volfuse.fs import files as fs_files
 from volfuse.fs.descriptors import self_path
-from volfuse.transport.kernel.nodes import DirectoryNode, File, Handle, OpenFile
+from volfuse.transport.kernel.mounts import MountState
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File, Handle, OpenFile
 from volfuse.transport.kernel.passthrough import Passthrough
 from volfuse.transport.kernel.wire.flags import FOPEN
 
@@ -89,12 +92,20 @@ class Handles:
                 return None
             return self._enter(opened, node, flags, opened.fd)
 
-    def add_file(self, node: File, flags: int, fd: int) -> Handle:
-        """Keep a file that was opened with `flags`; takes the descriptor, also when it fails."""
+    def needs_no_writer(self, mount: MountState, directory: Directory) -> bool:
+        """Say whether who makes a file needs no descriptor for writing: the kernel opens the file and writes itself."""
+        return mount.local and self._passthrough.wanted(mount) and mount.on_own_device(directory.key)
+
+    def add_file(self, node: File, flags: int, fd: int, *, reading: bool) -> Handle:
+        """Keep a file that was opened with `flags`; takes the descriptor, also when it fails.
+
+        Args:
+            reading: the descriptor is open for reading only, whatever `flags` say.
+        """
         prepared = None
         if node.opened is None:
             try:
-                prepared = self._prepare(node, fd, reads=flags & os.O_ACCMODE == os.O_RDONLY)
+                prepared = self._prepare(node, fd, reading)
             except OSError:
                 os.close(fd)
                 raise
@@ -103,6 +114,8 @@ class Handles:
             if opened is None:
                 opened = node.opened = prepared or OpenFile(-1)
                 prepared = None
+            if reading and opened.fd < 0:
+                opened.fd = fd
             handle = self._enter(opened, node, flags, fd)
         if prepared is not None:  # another thread was faster
             if prepared.fd == fd:
@@ -130,10 +143,10 @@ class Handles:
         return opened.backing if opened is not None else 0
 
     def own_descriptor(self, handle: Handle) -> None:
-        """Give a handle a descriptor that no other has: flock(2) locks that."""
+        """Give a handle a descriptor that no other has, open as the caller asked: to write, or to lock by flock(2)."""
         if handle.shared:
-            fd = os.open(self_path(handle.fd), _READING)
-            handle.fd, handle.shared = fd, False
+            handle.fd = fs_files.open_fd_at(handle.node.mount.mount, handle.fd, b"", handle.flags & ~os.O_TRUNC)
+            handle.shared = False
 
     def release_file(self, number: int) -> Handle:
         """Close an open file."""
@@ -183,6 +196,7 @@ class Handles:
         for candidate in [number] if number is not None else wanted:
             handle = self.files.get(candidate)
             if handle is not None and handle.writes:
+                self.own_descriptor(handle)
                 return handle.fd
         return None
 
@@ -221,10 +235,10 @@ class Handles:
                 os.close(directory.fd)
         return len(files) + len(directories)
 
-    def _prepare(self, node: File, fd: int, *, reads: bool) -> OpenFile:
+    def _prepare(self, node: File, fd: int, reading: bool) -> OpenFile:
         """Register a file with the kernel where its mount allows that."""
         passes = self._passthrough.wanted(node.mount)
-        if not reads:
+        if not reading:
             # Not the writer's own descriptor: the kernel keeps what is registered open as long as any handle, and open
             # for writing it would stop exec(2) all that time (ETXTBSY).
             fd = _reading(fd) if passes else -1
@@ -233,7 +247,7 @@ class Handles:
             try:
                 prepared.backing = self._passthrough.register(node.mount, fd)
             except OSError:
-                if not reads:
+                if not reading:
                     os.close(fd)
                 raise
         return prepared
@@ -250,8 +264,6 @@ class Handles:
     def _enter(self, opened: OpenFile, node: File, flags: int, fd: int) -> Handle:
         number = self._next
         self._next = number + 1
-        if opened.fd < 0 and flags & os.O_ACCMODE == os.O_RDONLY:
-            opened.fd = fd
         handle = Handle(number, node, flags, fd, fd == opened.fd)
         if not opened.handles:
             self._idle.pop(node, None)

@@ -62,8 +62,8 @@ def passthrough_problem(directory: str) -> str:
 def _try(device: int, file: int) -> str:
     if not initialise(device, passthrough=True).passthrough:
         return NOT_AGREED
-    try:
-        close_backing(device, open_backing(device, file))
-    except OSError as exc:
-        return REASONS.get(exc.errno or 0) or str(exc)
+    backing = open_backing(device, file)
+    if backing < 0:
+        return REASONS.get(-backing) or os.strerror(-backing)
+    close_backing(device, backing)
     return ""

@@ -40,6 +40,11 @@ class Listings:
         kept = self._kept.get(key)
         return kept[1] if kept is not None and kept[0] == changed else None
 
+    def clear(self) -> None:
+        """Keep none."""
+        with self._lock:
+            self._kept.clear()
+
     def keep(self, key: _Key, changed: bytes, entries: bytes) -> None:
         """Keep entries that were read after the directory was seen to have changed last at `changed`."""
         ctime_s, ctime_ns, mtime_s, mtime_ns = _TIMES.unpack(changed)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from volfuse.fs.source import MissingSource, Source
 from volfuse.fs.view import Mount
+from volfuse.sys.statfs import LOCAL_FILE_SYSTEMS, OVERLAYFS_SUPER_MAGIC
 from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.wire.encoding import file_key
 
@@ -50,31 +50,33 @@ _TICK: Final = Timeouts(0, 0, TICK_NS)
 
 _SAME_EVERYWHERE = frozenset({stat.S_IFIFO >> 12, stat.S_IFSOCK >> 12, stat.S_IFDIR >> 12})
 _READONLY = 16
-_DEVICE = Struct("<16xII")  # of a key
-_numbers = itertools.count(1)
 
 
 class MountState:
     """One mount of one view.
 
     Attributes:
-        number: of this object; never reused.
+        nodes: of its directories, by key, and by path for those that only the view has. For `NodeTable`.
         timeouts: of directories.
         plain: whether inode numbers on the source's own device (`major`, `minor`) are shown as they are.
         file_timeouts: of all else.
         birth: whether birth times may be part of keys: overlayfs gives a file another with its copy-up.
+        local: closing a file of the source's own file system has nothing to report, as on a network file system.
         gone: the view is no longer shown: open files go on, names and directories are ESTALE.
         refused: why files are not passed through; empty if they are, or if none has been opened.
     """
 
     __slots__ = (
+        "_major",
+        "_minor",
         "birth",
         "file_timeouts",
         "gone",
+        "local",
         "major",
         "minor",
         "mount",
-        "number",
+        "nodes",
         "plain",
         "private",
         "readonly",
@@ -83,13 +85,20 @@ class MountState:
         "timeouts",
     )
 
-    def __init__(self, mount: Mount, *, exact: bool, overlay: bool) -> None:
-        self.number = next(_numbers)
+    def __init__(self, mount: Mount, *, exact: bool, file_system: int) -> None:
+        """Describe a mount.
+
+        Args:
+            exact: no attribute timeout, where it is shared.
+            file_system: f_type of the source.
+        """
+        self.nodes: dict[bytes | str, Any] = {}
         self.mount = mount
         self.source: Source | MissingSource = mount.source
         self.private = mount.private
         self.readonly = mount.readonly
-        self.birth = not overlay
+        self.birth = file_system != OVERLAYFS_SUPER_MAGIC
+        self.local = file_system in LOCAL_FILE_SYSTEMS
         self.refused = ""
         self.gone = False
         if mount.private:
@@ -100,12 +109,13 @@ class MountState:
             self.file_timeouts = _UNCACHED if mount.readonly else self.timeouts
         device = mount.source.device
         self.major, self.minor = os.major(device), os.minor(device)
+        key = file_key(0, 0, self.major, self.minor << 8)
+        self._major, self._minor = key[16:20], key[21:24]
         self.plain = not isinstance(mount.source, MissingSource) and mount.source.number(device, 1) == 1
 
-    def shows_as_is(self, key: bytes) -> bool:
-        """Say whether inode numbers on the device of the directory with this key are shown as they are."""
-        major, minor_and_kind = _DEVICE.unpack(key)
-        return self.plain and major == self.major and minor_and_kind >> 8 == self.minor
+    def on_own_device(self, key: bytes) -> bool:
+        """Say whether the file with this key lies on the source's own file system, not on one mounted below."""
+        return key[16:20] == self._major and key[21:24] == self._minor
 
     def inode(self, found: Statx) -> int:
         """Return the inode number that views show of what statx found."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +25,8 @@ from volfuse.transport.kernel.mounts import MountState
 __all__ = ["ROOT_ID", "Directory", "DirectoryNode", "Fd", "File", "Node", "NodeTable", "OpenFile"]
 
 ROOT_ID: Final = 1
+_FEW: Final = 4096
+_SPARSE: Final = 8
 
 
 class Fd:
@@ -62,7 +63,7 @@ class Directory:
         nodes: how many views show it.
     """
 
-    __slots__ = ("__weakref__", "fresh", "holder", "key", "name", "nodes", "parent", "pinned", "used")
+    __slots__ = ("fresh", "holder", "key", "name", "nodes", "parent", "pinned", "used")
 
     def __init__(self, key: bytes, parent: Directory | None, name: bytes) -> None:
         self.key = key
@@ -167,7 +168,7 @@ class DirectoryNode:
         view: None for the list of views.
     """
 
-    __slots__ = ("directory", "id", "key", "mount", "nlookup", "own", "parent", "path", "view")
+    __slots__ = ("directory", "id", "mount", "nlookup", "own", "parent", "path", "view")
 
     def __init__(
         self,
@@ -188,31 +189,28 @@ class DirectoryNode:
             view.covered.get(path) if view is not None and path is not None else None
         )
         self.nlookup = 0  # guarded by NodeTable.lock
-        self.key: tuple[object, ...] = ()
 
 
 Node = File | DirectoryNode
-
-
-class _Reference(weakref.ref[Directory]):
-    __slots__ = ("key",)
-
-    key: bytes
 
 
 class NodeTable:
     """All nodes that the kernel holds, and the directories behind them.
 
     `lock` is taken for every change of a table or of nlookup, and for nothing else; no system call is made under it.
+
+    Attributes:
+        emptied: most of many nodes were forgotten; whoever gives the memory back resets it.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.by_id: dict[int, Node] = {}
         self._files: dict[bytes, File] = {}  # guarded by self.lock
-        self._directory_nodes: dict[tuple[object, ...], DirectoryNode] = {}  # guarded by self.lock
-        self._directories: dict[bytes, _Reference] = {}  # guarded by self.lock
+        self._directories: dict[bytes, Directory] = {}  # those that a view shows; guarded by self.lock
         self._next = ROOT_ID + 1  # guarded by self.lock
+        self.emptied = False
+        self._most = _FEW  # nodes since the tables were made; guarded by self.lock
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -238,8 +236,10 @@ class NodeTable:
             return node
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
-    def give_file(self, key: bytes, mount: MountState, parent: Directory | None, name: bytes, new: bool = False) -> int:
-        """Return the node id of a file seen at a place, its nlookup counted up.
+    def give_file(
+        self, key: bytes, mount: MountState, parent: Directory | None, name: bytes, new: bool = False
+    ) -> File:
+        """Return the node of a file seen at a place, its nlookup counted up.
 
         Args:
             new: the file was made just now, so a node with its key is that of a deleted file.
@@ -257,7 +257,7 @@ class NodeTable:
                 node.name = name
             node.mount = mount
             node.nlookup += 1
-            return node.id
+            return node
         finally:
             lock.release()
 
@@ -265,53 +265,40 @@ class NodeTable:
         """Return the node with this key."""
         return self._files.get(key)
 
-    def give_directory_node(
+    def give_directory(
         self,
-        container: str,
+        key: bytes,
         mount: MountState,
-        directory: Directory | None,
+        place: Directory | None,
+        name: bytes,
         parent: DirectoryNode,
         view: View,
         path: bytes | None,
+        new: bool = False,
     ) -> DirectoryNode:
-        """Return the node of a directory in a view, its nlookup counted up."""
-        key = (container, mount.number, directory.key if directory is not None else path)
-        with self.lock:
-            node = self._directory_nodes.get(key)
-            if node is None or node.path != path:
-                node = DirectoryNode(self._next, view, mount, directory, parent, path)
-                self._next += 1
-                node.key = key
-                self._directory_nodes[key] = self.by_id[node.id] = node
-                if directory is not None:
-                    directory.nodes += 1
-            else:
-                node.parent = parent
-            node.nlookup += 1
-            return node
+        """Return the node that a view has of a directory seen at a place, its nlookup counted up.
 
-    def find_directory_node(self, container: str, mount: MountState, key: bytes) -> DirectoryNode | None:
-        """Return the node that a view has of the directory with this key."""
-        return self._directory_nodes.get((container, mount.number, key))
-
-    def directory(self, key: bytes, parent: Directory | None, name: bytes, new: bool = False) -> Directory:
-        """Return the directory with this key, known to be at a place from now on."""
+        Args:
+            place: directory above it in the source; None for the source's root.
+            new: the directory was made just now, so what is known by its key is a deleted one.
+        """
         with self.lock:
-            known = self._directories.get(key)
-            found = known() if known is not None else None
-            if found is None or new:
-                found = Directory(key, parent, name)
-                self._directories[key] = reference = _Reference(found, self._drop)
-                reference.key = key
-            elif parent is not None and (found.parent is not parent or found.name != name):
-                found.parent = parent
-                found.name = name
-            return found
+            directory = self._directories.get(key)
+            if directory is None or new:
+                directory = self._directories[key] = Directory(key, place, name)
+            elif place is not None and (directory.parent is not place or directory.name != name):
+                directory.parent = place
+                directory.name = name
+            return self._give(mount, key, directory, parent, view, path)
+
+    def give_view_directory(self, mount: MountState, parent: DirectoryNode, view: View, path: bytes) -> DirectoryNode:
+        """Return the node of a directory that only the view has, its nlookup counted up."""
+        with self.lock:
+            return self._give(mount, os.fsdecode(path), None, parent, view, path)
 
     def find_directory(self, key: bytes) -> Directory | None:
-        """Return the directory with this key, if anything refers to it."""
-        known = self._directories.get(key)
-        return known() if known is not None else None
+        """Return the directory with this key, if any view shows it."""
+        return self._directories.get(key)
 
     def add_root(self, node: DirectoryNode) -> None:
         """Enter the node of the list of views, which is never forgotten."""
@@ -326,19 +313,16 @@ class NodeTable:
             node = self.by_id.get(number)
             if node is None:
                 return None
-            node.nlookup -= count
-            if node.nlookup > 0:
+            if count < node.nlookup:
+                node.nlookup -= count
                 return None
+            self._give_room_back()
             del self.by_id[number]
             if isinstance(node, File):
                 if self._files.get(node.key) is node:
                     del self._files[node.key]
             else:
-                if self._directory_nodes.get(node.key) is node:
-                    del self._directory_nodes[node.key]
-                if node.directory is not None:
-                    node.directory.fresh.pop(number, None)
-                    node.directory.nodes -= 1
+                self._forget_directory(node)
             return node
 
     def clear(self) -> None:
@@ -346,10 +330,50 @@ class NodeTable:
         with self.lock:
             self.by_id.clear()
             self._files.clear()
-            self._directory_nodes.clear()
+            self._directories.clear()
 
-    def _drop(self, gone: weakref.ref[Directory]) -> None:
-        # Called from wherever the last reference goes, also under the lock: single dictionary steps, no lock.
-        assert isinstance(gone, _Reference)
-        if self._directories.get(gone.key) is gone:
-            self._directories.pop(gone.key, None)
+    # Called with the lock held.
+
+    def _give_room_back(self) -> None:
+        """Make the tables smaller once most is gone of what was in them: a dictionary never does that by itself."""
+        size = len(self.by_id)
+        if size > self._most:
+            self._most = size
+        elif size * _SPARSE < self._most:
+            self._most = max(size, _FEW)
+            self.emptied = True
+            self.by_id = dict(self.by_id)
+            self._files = dict(self._files)
+
+    def _give(
+        self,
+        mount: MountState,
+        key: bytes | str,
+        directory: Directory | None,
+        parent: DirectoryNode,
+        view: View,
+        path: bytes | None,
+    ) -> DirectoryNode:
+        node: DirectoryNode | None = mount.nodes.get(key)
+        if node is None or node.path != path or node.directory is not directory:
+            node = DirectoryNode(self._next, view, mount, directory, parent, path)
+            self._next += 1
+            mount.nodes[key] = self.by_id[node.id] = node
+            if directory is not None:
+                directory.nodes += 1
+        else:
+            node.parent = parent
+        node.nlookup += 1
+        return node
+
+    def _forget_directory(self, node: DirectoryNode) -> None:
+        directory = node.directory
+        key = directory.key if directory is not None else os.fsdecode(node.path or b"")
+        if node.mount.nodes.get(key) is node:
+            del node.mount.nodes[key]
+        if directory is None:
+            return
+        directory.fresh.pop(node.id, None)
+        directory.nodes -= 1
+        if not directory.nodes and self._directories.get(directory.key) is directory:
+            del self._directories[directory.key]

@@ -9,10 +9,11 @@ it is registered. Source: fs/fuse/passthrough.c, fuse_backing_open.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
+import os
 from typing import Final
 
+from volfuse.sys.raw import ioctl
 from volfuse.transport.kernel.mounts import MountState
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 
@@ -50,28 +51,29 @@ class Passthrough:
 
     def register(self, mount: MountState, fd: int) -> int:
         """Return a backing id for a file that is open for reading, 0 where its mount falls back."""
-        try:
-            return open_backing(self._device_fd, fd)
-        except OSError as exc:
-            reason = REASONS.get(exc.errno or 0)
-            if reason is None:
-                raise
-            mount.refused = reason
-            _log.info("%s is not passed through: %s", mount.mount.label or "a source", mount.refused)
-            return 0
+        backing = open_backing(self._device_fd, fd)
+        if backing > 0:
+            return backing
+        reason = REASONS.get(-backing)
+        if reason is None:
+            raise OSError(-backing, os.strerror(-backing))
+        mount.refused = reason
+        _log.info("%s is not passed through: %s", mount.mount.label or "a source", mount.refused)
+        return 0
 
     def unregister(self, backing: int) -> None:
         """Give a backing id back; files that are open with it go on."""
-        close_backing(self._device_fd, backing)
+        number = close_backing(self._device_fd, backing)
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
 
 
 def open_backing(device_fd: int, fd: int) -> int:
-    """Register a file and return its backing id."""
+    """Register a file; return its backing id, which is positive, or the negated errno."""
     # The ioctl returns the id only if its argument can be written to.
-    backing: int = fcntl.ioctl(device_fd, FUSE_DEV_IOC_BACKING_OPEN, bytearray(_MAP.pack(fd, 0, 0)))
-    return backing
+    return ioctl(device_fd, FUSE_DEV_IOC_BACKING_OPEN, bytearray(_MAP.pack(fd, 0, 0)))
 
 
-def close_backing(device_fd: int, backing: int) -> None:
-    """Give a backing id back."""
-    fcntl.ioctl(device_fd, FUSE_DEV_IOC_BACKING_CLOSE, backing.to_bytes(4, "little"))
+def close_backing(device_fd: int, backing: int) -> int:
+    """Give a backing id back; return 0 or the negated errno, which only a connection that has ended gives."""
+    return ioctl(device_fd, FUSE_DEV_IOC_BACKING_CLOSE, bytearray(backing.to_bytes(4, "little")))

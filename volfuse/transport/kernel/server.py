@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import time
 from struct import Struct
@@ -12,6 +13,7 @@ from volfuse.fs.source import MissingSource
 from volfuse.fs.view import Attributes, Mount, View
 from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.listings import Listings
 from volfuse.transport.kernel.mounts import ENDLESS_NAME, MountState, Timeouts
 from volfuse.transport.kernel.nodes import (
     ROOT_ID,
@@ -52,6 +54,7 @@ class Server:
         self._handles = handles
         self.nodes = NodeTable()
         self.directories = OpenDirectories(open_limit)
+        self.listings = Listings()
         self.session: Session
         self.nodes.add_root(DirectoryNode(ROOT_ID, None, _list_mount(), None, None, None))
 
@@ -82,19 +85,18 @@ class Server:
             number = self._give_directory(parent, directory, name, key, new).id
             timeouts = mount.timeouts
         else:
-            number = self.nodes.give_file(key, mount, directory, name, new)
+            number = self.nodes.give_file(key, mount, directory, name, new).id
             timeouts = mount.file_timeouts
         return encode_entry(number, timeouts.entry, mount.inode(found), found.buffer)
 
     def _give_directory(
         self, parent: DirectoryNode, directory: Directory, name: bytes, key: bytes, new: bool, path: bytes | None = None
     ) -> DirectoryNode:
-        view = parent.view
+        view, mount = parent.view, parent.mount
         assert view is not None
-        child = self.nodes.directory(key, directory, name, new)
-        node = self.nodes.give_directory_node(view.container, parent.mount, child, parent, view, path)
-        if not parent.mount.private:
-            child.fresh[node.id] = time.monotonic_ns()
+        node = self.nodes.give_directory(key, mount, directory, name, parent, view, path, new)
+        if not mount.private:
+            self._noted(node)
         return node
 
     def _view_root(self, reader: Reader, parent: DirectoryNode, name: bytes) -> bytes:
@@ -121,7 +123,7 @@ class Server:
                     key = parent.mount.key(found)
                     node = self._give_directory(parent, parent.directory, name, key, False, path)
                     return encode_entry(node.id, timeouts, parent.mount.inode(found), found.buffer)
-        node = self.nodes.give_directory_node(view.container, parent.mount, None, parent, view, path)
+        node = self.nodes.give_view_directory(parent.mount, parent, view, path)
         return _NODE_HEAD.pack(node.id, 0, timeouts) + _ATTR.pack(*attributes_of(view.synthetic(path)))
 
     def _mount_root(
@@ -130,25 +132,22 @@ class Server:
         state = self.views.mount(view, mount)
         found = reader.statx.at(mount.source.fd, b"")
         key = state.key(found)
-        root = self.mount_directory(state, key)
-        if found.is_directory:
-            node = self.nodes.give_directory_node(view.container, state, root, parent, view, path)
-            number = node.id
-            if not state.private:
-                root.fresh[number] = time.monotonic_ns()
-        else:
-            number = self.nodes.give_file(key, state, root, b"")
         timeouts = state.timeouts.with_name_of(name_timeouts)
+        if found.is_directory:
+            node = self.nodes.give_directory(key, state, None, b"", parent, view, path)
+            assert node.directory is not None
+            _pin(node.directory, state)
+            if not state.private:
+                self._noted(node)
+            return encode_entry(node.id, timeouts.entry, state.inode(found), found.buffer)
+        # The bind of a file: its "directory" is what holds its descriptor.
+        number = self.nodes.give_file(key, state, _pin(Directory(key, None, b""), state), b"").id
         return encode_entry(number, timeouts.entry, state.inode(found), found.buffer)
 
-    def mount_directory(self, state: MountState, key: bytes) -> Directory:
-        """Return the root of a mount's source; for the bind of a file, what holds its descriptor."""
-        root = self.nodes.directory(key, None, b"")
-        if not root.pinned:
-            assert not isinstance(state.source, MissingSource)
-            root.pinned = True
-            root.holder = RootFd(state.source)
-        return root
+    def _noted(self, node: DirectoryNode) -> None:
+        """Remember that the kernel is given attributes of a node of a shared directory."""
+        assert node.directory is not None
+        node.directory.fresh[node.id] = time.monotonic_ns()
 
     def forget(self, number: int, count: int) -> None:
         """Take lookups of a node back; with the last one goes what is open of it."""
@@ -161,6 +160,16 @@ class Server:
         elif node.directory is not None and not node.directory.nodes:
             self.directories.release(node.directory)
 
+    def tidy(self) -> bool:
+        """Close what nobody has used lately and give memory back; say whether there will be more to close."""
+        if self.nodes.emptied:
+            self.nodes.emptied = False
+            # A few objects from among many that are gone keep the memory of all: those of listings, and those that the
+            # interpreter keeps to use again, which a collection lets go.
+            self.listings.clear()
+            gc.collect()
+        return self._handles.expire()
+
     # Attributes.
 
     def getattr(self, reader: Reader, node: Node) -> Statx | Attributes:
@@ -172,7 +181,7 @@ class Server:
         holder = self.directories.of(node, reader.statx)
         found = reader.statx.at(holder.fd, b"")
         if not node.mount.private:
-            node.directory.fresh[node.id] = time.monotonic_ns()
+            self._noted(node)
         return found
 
     def stat_file(self, reader: Reader, node: File) -> Statx:
@@ -238,6 +247,15 @@ class Server:
         return self.directories.of(node, reader.statx)
 
 
+def _pin(root: Directory, state: MountState) -> Directory:
+    """Let the root of a mount's source be open for as long as it is known."""
+    if not root.pinned:
+        assert not isinstance(state.source, MissingSource)
+        root.pinned = True
+        root.holder = RootFd(state.source)
+    return root
+
+
 def attributes_of(found: Attributes) -> tuple[int, ...]:
     """Return the fields of fuse_attr for a directory that only a view has."""
     status = found.status
@@ -251,4 +269,4 @@ def attributes_of(found: Attributes) -> tuple[int, ...]:
 def _list_mount() -> MountState:
     """Return the state of the list of views itself, which has no source."""
     nothing = MissingSource(b"", OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    return MountState(Mount(b"", nothing, private=True), exact=True, overlay=False)
+    return MountState(Mount(b"", nothing, private=True), exact=True, file_system=0)

@@ -58,11 +58,12 @@ class Reader(Request):
         busy: unique of the request under way, 0 between two.
     """
 
-    __slots__ = ("_session", "busy", "statx", "stream", "thread", "turn")
+    __slots__ = ("_session", "_umask", "busy", "statx", "stream", "thread", "turn")
 
     def __init__(self, session: Session) -> None:
         super().__init__(_BUFFER_BYTES)
         self._session = session
+        self._umask = -1
         self.busy = 0
         self.statx = Statx()
         self.stream = DirectoryStream(_STREAM_BYTES)
@@ -72,6 +73,12 @@ class Reader(Request):
     def hand_over(self) -> None:
         """Let another thread read on: this request may take long."""
         self._session.hand_over(self)
+
+    def set_umask(self, mask: int) -> None:
+        """Have what this thread makes from now on made with the caller's umask."""
+        if mask != self._umask:
+            os.umask(mask)
+            self._umask = mask
 
     def _run(self) -> None:
         # Each thread has a umask of its own, set to the caller's where something is made: the source then applies it,

@@ -183,5 +183,5 @@ class KernelTransport:
             Others(server, handles),
         )
         handlers = handlers_of(*(theme.handlers() for theme in themes))
-        server.session = session = Session(fd, handlers, Undo(server, handles), handles.expire, failures)
+        server.session = session = Session(fd, handlers, Undo(server, handles), server.tidy, failures)
         return Running(fd, connection, session, server, Elsewhere(server), handles, locks, failures, agreed)

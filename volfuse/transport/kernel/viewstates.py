@@ -7,7 +7,7 @@ import threading
 from volfuse.fs.source import Source
 from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
-from volfuse.sys.statfs import OVERLAYFS_SUPER_MAGIC, file_system_type
+from volfuse.sys.statfs import file_system_type
 from volfuse.transport.kernel.mounts import MountState
 
 __all__ = ["ViewStates"]
@@ -34,10 +34,8 @@ class ViewStates:
                 known = self._states[view.container] = (view.mounts, {})
             state = known[1].get(id(mount))
             if state is None:
-                overlay = isinstance(mount.source, Source) and file_system_type(mount.source.fd) == (
-                    OVERLAYFS_SUPER_MAGIC
-                )
-                state = known[1][id(mount)] = MountState(mount, exact=self._exact, overlay=overlay)
+                kind = file_system_type(mount.source.fd) if isinstance(mount.source, Source) else 0
+                state = known[1][id(mount)] = MountState(mount, exact=self._exact, file_system=kind)
             return state
 
     def known(self, view: View, mount: Mount) -> MountState | None:

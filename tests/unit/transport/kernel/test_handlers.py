@@ -47,7 +47,7 @@ class Kernel:
         )
         for name in ("one", "two"):
             table.attach(ViewPlan(f"id of {name}", name, mounts))
-        self.fd = os.open(os.devnull, os.O_RDWR)
+        self.fd = os.memfd_create("device")
         transport = KernelTransport(table)
         self.running: Running = transport.compose(self.fd, -1, Agreement(45, 0, Init.SETXATTR_EXT))
         self.reader = Reader(self.running.session)
@@ -59,6 +59,16 @@ class Kernel:
         self.reader.parse(length)
         handler = self.running.session.handlers[opcode]
         return handler(self.reader) if handler is not None else None
+
+    def notifications(self) -> list[bytes]:
+        """Return what was sent unasked so far."""
+        sent = os.pread(self.fd, 1 << 20, 0)
+        found = []
+        while sent:
+            size = int.from_bytes(sent[:4], "little")
+            found.append(sent[:size])
+            sent = sent[size:]
+        return found
 
     def lookup(self, *path: bytes) -> int:
         node = ROOT_ID
@@ -214,10 +224,8 @@ def test_unknown_nodes_are_estale(kernel: Kernel) -> None:
 
 def test_directory_nodes_say_which_views_have_fresh_attributes(kernel: Kernel) -> None:
     one, two = kernel.lookup(b"one", b"vol", b"dir"), kernel.lookup(b"two", b"vol", b"dir")
-    sent: list[bytes] = []
-    kernel.running.session.send = sent.append  # type: ignore[method-assign]
     kernel.send(Opcode.MKDIR, one, (0o700).to_bytes(4, "little") + bytes(4) + b"new\0")
-    assert [message[16:24] for message in sent] == [two.to_bytes(8, "little")]
+    assert [message[16:24] for message in kernel.notifications()] == [two.to_bytes(8, "little")]
     node = kernel.running.server.nodes.node(one)
     assert isinstance(node, DirectoryNode)
     assert node.directory is not None

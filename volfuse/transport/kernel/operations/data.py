@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from volfuse.fs import files as fs_files
 from volfuse.fs.descriptors import Caller
 from volfuse.transport.kernel.handles import Handles
-from volfuse.transport.kernel.nodes import Handle
 from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.encoding import error, reply
 from volfuse.transport.kernel.wire.flags import FUSE_WRITE_KILL_SUIDGID
@@ -56,7 +55,7 @@ class Data:
         """Write; as the caller where set-user-id bits are to go with it."""
         handle, offset, size, flags, _, _ = _WRITE_IN.unpack_from(reader.buffer, HEADER_SIZE)
         data = reader.payload(HEADER_SIZE + _WRITE_IN.size, size)
-        fd = self._file(handle, writing=True).fd
+        fd = self._writing_fd(handle)
         caller = Caller(reader.uid, reader.gid) if flags & FUSE_WRITE_KILL_SUIDGID else _ROOT
         written = fs_files.write(fd, data, offset, caller)
         return reply(reader.unique, _SIZE.pack(written))
@@ -64,13 +63,13 @@ class Data:
     def lseek(self, reader: Reader) -> bytes:
         """Answer where the next data or hole is."""
         handle, offset, whence = _LSEEK_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        fd = self._file(handle).fd
+        fd = self._handles.file(handle).fd
         return reply(reader.unique, _U64.pack(os.lseek(fd, offset, whence)))
 
     def fallocate(self, reader: Reader) -> bytes:
         """Allocate or free a range."""
         handle, offset, length, mode = _FALLOCATE_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        fd = self._file(handle, writing=True).fd
+        fd = self._writing_fd(handle)
         fs_files.allocate(fd, mode, offset, length, Caller(reader.uid, reader.gid, reader.pid))
         return error(reader.unique, 0)
 
@@ -86,14 +85,15 @@ class Data:
 
     def _copy(self, reader: Reader, most: int) -> int:
         source, offset_in, _, target, offset_out, length, _ = _COPY_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        source_fd = self._file(source).fd
-        target_fd = self._file(target, writing=True).fd
+        source_fd = self._handles.file(source).fd
+        target_fd = self._writing_fd(target)
         reader.hand_over()
         return os.copy_file_range(source_fd, target_fd, min(length, most), offset_in, offset_out)
 
-    def _file(self, handle: int, *, writing: bool = False) -> Handle:
-        """Return an open file; EBADF if it is not open for writing and that is wanted."""
-        file = self._handles.file(handle)
-        if writing and not file.writes:
+    def _writing_fd(self, number: int) -> int:
+        """Return the descriptor of a file that is open for writing; EBADF for another."""
+        handle = self._handles.file(number)
+        if not handle.writes:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return file
+        self._handles.own_descriptor(handle)
+        return handle.fd

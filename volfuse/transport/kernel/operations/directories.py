@@ -16,15 +16,14 @@ from volfuse.fs.inodes import ROOT_INODE
 from volfuse.sys.getdents import DIRENT_HEAD, DIRENT_NAME_AT
 from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.handles import Handles, OpenDirectory
-from volfuse.transport.kernel.listings import Listings
 from volfuse.transport.kernel.nodes import DirectoryNode
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
-from volfuse.transport.kernel.wire.encoding import ENTRY_BYTES, error, reply
+from volfuse.transport.kernel.wire.encoding import ENTRY_BYTES, encode_dirents, error, reply
 from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
-from volfuse.transport.kernel.wire.replies import PADDING, dirent
+from volfuse.transport.kernel.wire.replies import dirent
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Directories"]
@@ -33,7 +32,6 @@ _READ_IN = LAYOUTS["fuse_read_in"].struct
 _RELEASE_IN = LAYOUTS["fuse_release_in"].struct
 _FSYNC_IN = LAYOUTS["fuse_fsync_in"].struct
 _OPEN_OUT = LAYOUTS["fuse_open_out"].struct
-_DIRENT = LAYOUTS["fuse_dirent"].struct
 _LONGEST_BYTES = 280
 _SHORTEST_BYTES = 24
 _DOTS = (b".", b"..")
@@ -51,7 +49,6 @@ class Directories:
     def __init__(self, server: Server, handles: Handles) -> None:
         self._server = server
         self._handles = handles
-        self._listings = Listings()
 
     def handlers(self) -> Mapping[Opcode, Handler]:
         """Return the handlers of this theme."""
@@ -136,32 +133,20 @@ class Directories:
             found = reader.statx.at(opened.fd, b"")
             if found.major:  # on a block device: other clocks may be wrong
                 changed = found.changed()
-            kept = self._listings.get(key, changed)
+            kept = self._server.listings.get(key, changed)
             if kept is not None:
                 opened.position = -1
                 return kept
         length = _fill(reader, opened, offset, size)
         if not length:
             return b""
+        buffer = reader.stream.buffer
         number = self._numbers(reader, opened)
-        buffer, at, out = reader.stream.buffer, 0, bytearray()
-        head, pack, padding = DIRENT_HEAD.unpack_from, _DIRENT.pack, PADDING
-        while at < length:
-            inode, offset, entry_size, kind = head(buffer, at)
-            start = at + DIRENT_NAME_AT
-            name = buffer[start : buffer.index(0, start)]
-            name_size = len(name)
-            if number is not None:
-                inode = number(inode, name)
-            out += prefix + pack(inode, offset, name_size, kind)
-            out += name
-            if name_size & 7:
-                out += padding[name_size & 7]
-            at += entry_size
-        opened.position = offset
-        entries = bytes(out)
+        if number is not None:
+            _renumber(buffer, length, number)
+        entries, opened.position = encode_dirents(buffer, length, prefix)
         if changed and number is None:
-            self._listings.keep(key, changed, entries)
+            self._server.listings.keep(key, changed, entries)
         return entries
 
     def _stream_nodes(self, reader: Reader, opened: OpenDirectory, offset: int, size: int) -> bytes:
@@ -204,7 +189,7 @@ class Directories:
         """Return how inode numbers are shown, None if they are shown as they are."""
         node = opened.node
         mount = node.mount
-        if node.path is None and node.directory is not None and mount.shows_as_is(node.directory.key):
+        if node.path is None and node.directory is not None and mount.plain and mount.on_own_device(node.directory.key):
             return None
         found = reader.statx.at(opened.fd, b"")
         device = os.makedev(found.major, found.minor)
@@ -228,6 +213,16 @@ class Directories:
 
 def _is_stream(opened: OpenDirectory) -> bool:
     return opened.node.directory is not None and opened.node.own is None
+
+
+def _renumber(buffer: bytearray, length: int, number: Callable[[int, bytearray], int]) -> None:
+    """Put the inode numbers that the view shows into what getdents64(2) has filled."""
+    at = 0
+    while at < length:
+        inode, _, size, _ = DIRENT_HEAD.unpack_from(buffer, at)
+        start = at + DIRENT_NAME_AT
+        buffer[at : at + 8] = number(inode, buffer[start : buffer.index(0, start)]).to_bytes(8, "little")
+        at += size
 
 
 def _fill(reader: Reader, opened: OpenDirectory, offset: int, size: int) -> int:

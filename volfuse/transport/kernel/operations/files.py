@@ -17,7 +17,7 @@ from volfuse.transport.kernel.places import stale
 from volfuse.transport.kernel.rules import check_absent
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
-from volfuse.transport.kernel.wire.encoding import error, reply
+from volfuse.transport.kernel.wire.encoding import encode_entry, error, reply
 from volfuse.transport.kernel.wire.flags import FOPEN, FUSE_FSYNC_FDATASYNC
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
@@ -62,7 +62,8 @@ class Files:
         node = self._server.nodes.file(reader.nodeid)
         handle = None if flags & _CHANGES else self._handles.share(node, flags)
         if handle is None:
-            handle = self._handles.add_file(node, flags, self._open(reader, node, flags))
+            fd = self._open(reader, node, flags)
+            handle = self._handles.add_file(node, flags, fd, reading=not flags & _WRITES)
         open_flags = self._handles.open_flags(handle, reader.statx.mode)
         if not flags & _WRITES and not self._locks.held(handle):
             open_flags |= _NOFLUSH
@@ -76,13 +77,15 @@ class Files:
         parent = server.nodes.directory_node(reader.nodeid)
         check_absent(parent, name)
         holder = server.holder(reader, parent)
-        os.umask(umask)
+        reader.set_umask(umask)
         caller = Caller(reader.uid, reader.gid, reader.pid)
-        fd = fs_files.create_fd_at(parent.mount.mount, holder.fd, name, flags, mode, caller)
         directory = parent.directory
         assert directory is not None
+        reading = self._handles.needs_no_writer(parent.mount, directory)
+        wanted = flags & os.O_EXCL if reading else flags
+        fd = fs_files.create_fd_at(parent.mount.mount, holder.fd, name, wanted, mode, caller)
         server.changed(directory, reader.nodeid)
-        return self._created(reader, parent, directory, name, flags, fd)
+        return self._created(reader, parent, directory, name, flags, fd, reading)
 
     def tmpfile(self, reader: Reader) -> bytes:
         """Create and open a file without a name."""
@@ -91,13 +94,13 @@ class Files:
         parent = server.nodes.directory_node(reader.nodeid)
         parent.mount.mount.check_writable()
         holder = server.holder(reader, parent)
-        os.umask(umask)
+        reader.set_umask(umask)
         wanted = flags & (os.O_ACCMODE | os.O_APPEND | os.O_EXCL) | _O_TMPFILE | os.O_CLOEXEC
         with acting_as(reader.uid, reader.gid):
             fd = os.open(b".", wanted, mode & 0o7777, dir_fd=holder.fd)
         directory = parent.directory
         assert directory is not None
-        return self._created(reader, parent, directory, b"", flags, fd)
+        return self._created(reader, parent, directory, b"", flags, fd, False)
 
     def release(self, reader: Reader) -> bytes:
         """Close an open file; its locks go with it."""
@@ -110,7 +113,8 @@ class Files:
         handle, owner = _FLUSH_IN.unpack_from(reader.buffer, HEADER_SIZE)
         file = self._handles.file(handle)
         self._locks.release_owner(file, owner)
-        if file.writes:
+        node = file.node
+        if file.writes and not (node.mount.local and node.mount.on_own_device(node.key)):
             fs_files.flush(file.fd)
         return error(reader.unique, 0)
 
@@ -123,25 +127,30 @@ class Files:
         return error(reader.unique, 0)
 
     def _created(
-        self, reader: Reader, parent: DirectoryNode, directory: Directory, name: bytes, flags: int, fd: int
+        self,
+        reader: Reader,
+        parent: DirectoryNode,
+        directory: Directory,
+        name: bytes,
+        flags: int,
+        fd: int,
+        reading: bool,
     ) -> bytes:
         """Answer with the node and the handle of a file that has just been made."""
-        server, handles = self._server, self._handles
+        server, handles, mount = self._server, self._handles, parent.mount
         try:
-            entry = server.entry(parent, directory, name, reader.statx.at(fd, b""), new=True)
+            found = reader.statx.at(fd, b"")
         except OSError:
             os.close(fd)
             raise
-        number = int.from_bytes(entry[:8], "little")
-        node = server.nodes.file(number)
-        if not name:
-            node.parent = None
+        node = server.nodes.give_file(mount.key(found), mount, directory if name else None, name, new=True)
+        entry = encode_entry(node.id, mount.file_timeouts.entry, mount.inode(found), found.buffer)
         try:
-            handle = handles.add_file(node, flags, fd)
+            handle = handles.add_file(node, flags, fd, reading=reading)
         except OSError:
-            server.forget(number, 1)
+            server.forget(node.id, 1)
             raise
-        open_flags = handles.open_flags(handle, reader.statx.mode)
+        open_flags = handles.open_flags(handle, found.mode)
         return reply(reader.unique, entry + _OPEN_OUT.pack(handle.number, open_flags, handles.backing(handle)))
 
     def _open(self, reader: Reader, node: File, flags: int) -> int:

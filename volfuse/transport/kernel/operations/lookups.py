@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
+from errno import ENOENT
 
 from volfuse.sys.raw import u64
 from volfuse.transport.kernel.mounts import ENDLESS
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
-from volfuse.transport.kernel.wire.encoding import ATTR_BYTES, reply
+from volfuse.transport.kernel.wire.encoding import ATTR_BYTES, error, reply
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
@@ -36,10 +36,18 @@ class Lookups:
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
         name = reader.name(HEADER_SIZE)
+        if parent.own is None and parent.directory is not None:
+            # Most requests of all are this: no exception for a name that is not there.
+            holder = server.directories.of(parent, reader.statx)
+            number = reader.statx.find(holder.fd, name)
+            if number == 0:
+                return reply(reader.unique, server.entry(parent, parent.directory, name, reader.statx))
+            absent = number == ENOENT and parent.mount.private
+            return reply(reader.unique, _ABSENT) if absent else error(reader.unique, number)
         try:
             return reply(reader.unique, server.entry_at(reader, parent, name))
         except OSError as exc:
-            if exc.errno == errno.ENOENT and parent.mount.private and parent.view is not None:
+            if exc.errno == ENOENT and parent.mount.private and parent.view is not None:
                 return reply(reader.unique, _ABSENT)
             raise
 

@@ -77,7 +77,7 @@ class Names:
         mode, device, umask = _MKNOD_IN.unpack_from(reader.buffer, HEADER_SIZE)
         name = reader.name(HEADER_SIZE + _MKNOD_IN.size)
         parent, directory, dirfd, holder = self._writable(reader, name)
-        os.umask(umask)
+        reader.set_umask(umask)
         number = os.makedev(*decode_device(device))
         fs_files.mknod_at(parent.mount.mount, dirfd, name, mode, number, _caller(reader))
         del holder
@@ -88,7 +88,7 @@ class Names:
         mode, umask = _MKDIR_IN.unpack_from(reader.buffer, HEADER_SIZE)
         name = reader.name(HEADER_SIZE + _MKDIR_IN.size)
         parent, directory, dirfd, holder = self._writable(reader, name)
-        os.umask(umask)
+        reader.set_umask(umask)
         fs_directories.mkdir_at(parent.mount.mount, dirfd, name, mode, _caller(reader))
         del holder
         return self._made(reader, parent, directory, name)

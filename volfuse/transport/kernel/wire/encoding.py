@@ -10,9 +10,18 @@ from struct import Struct
 from typing import Final
 
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
-from volfuse.transport.kernel.wire.replies import encode_device
+from volfuse.transport.kernel.wire.replies import PADDING, encode_device
 
-__all__ = ["ATTR_BYTES", "ENTRY_BYTES", "encode_attr", "encode_entry", "error", "file_key", "reply"]
+__all__ = [
+    "ATTR_BYTES",
+    "ENTRY_BYTES",
+    "encode_attr",
+    "encode_dirents",
+    "encode_entry",
+    "error",
+    "file_key",
+    "reply",
+]
 
 ENTRY_BYTES: Final = LAYOUTS["fuse_entry_out"].size
 ATTR_BYTES: Final = LAYOUTS["fuse_attr"].size
@@ -20,6 +29,8 @@ ATTR_BYTES: Final = LAYOUTS["fuse_attr"].size
 _HEADER = LAYOUTS["fuse_out_header"].struct
 _ATTR = LAYOUTS["fuse_attr"].struct
 _STATX = LAYOUTS["fuse_statx"].struct
+_DIRENT = LAYOUTS["fuse_dirent"].struct
+_DIRENT64 = Struct("<QqHB")  # struct linux_dirent64; d_name follows, ended by NUL
 _NODE = Struct("<QQ24s")
 _KEY = Struct("<QQII")
 
@@ -60,6 +71,25 @@ def encode_entry(node_id: int, timeouts: bytes, inode: int, found: bytearray) ->
         found: struct statx.
     """
     return _NODE.pack(node_id, 0, timeouts) + encode_attr(inode, found)
+
+
+def encode_dirents(stream: bytearray, length: int, prefix: bytes) -> tuple[bytes, int]:
+    """Return the entries of a listing, and the offset after the last.
+
+    Args:
+        stream: what getdents64(2) filled, `length` bytes of it.
+        prefix: goes before each struct fuse_dirent: nothing, or a fuse_entry_out.
+    """
+    at, offset, out = 0, 0, bytearray()
+    while at < length:
+        inode, offset, size, kind = _DIRENT64.unpack_from(stream, at)
+        start = at + _DIRENT64.size
+        name = stream[start : stream.index(0, start)]
+        out += prefix + _DIRENT.pack(inode, offset, len(name), kind)
+        out += name
+        out += PADDING[len(name) & 7]
+        at += size
+    return bytes(out), offset
 
 
 def file_key(inode: int, birth: int, major: int, minor_and_kind: int) -> bytes:

@@ -1,0 +1,32 @@
+cimport cython
+
+from volfuse.sys.statx cimport Statx
+from volfuse.transport.kernel.wire.encoding cimport file_key
+
+@cython.final
+cdef class Timeouts:
+    cdef readonly bytes attr
+    cdef readonly bytes entry
+
+@cython.final
+cdef class MountState:
+    cdef bytes _major
+    cdef bytes _minor
+    cdef readonly bint birth
+    cdef readonly Timeouts file_timeouts
+    cdef public bint gone
+    cdef readonly bint local
+    cdef readonly unsigned int major
+    cdef readonly unsigned int minor
+    cdef readonly object mount
+    cdef readonly dict nodes
+    cdef readonly bint plain
+    cdef readonly bint private
+    cdef readonly bint readonly
+    cdef public str refused
+    cdef readonly object source
+    cdef readonly Timeouts timeouts
+
+    cpdef unsigned long long inode(self, Statx found)
+    cpdef bytes key(self, Statx found)
+    cpdef bint on_own_device(self, bytes key)

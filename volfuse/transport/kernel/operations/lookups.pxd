@@ -1,0 +1,15 @@
+cimport cython
+
+from volfuse.sys.raw cimport u64
+from volfuse.transport.kernel.nodes cimport DirectoryNode
+from volfuse.transport.kernel.places cimport OpenDirectories
+from volfuse.transport.kernel.server cimport Server
+from volfuse.transport.kernel.session cimport Reader
+from volfuse.transport.kernel.wire.encoding cimport error, reply
+
+@cython.final
+cdef class Lookups:
+    cdef Server _server
+
+    cpdef bytes lookup(self, Reader reader)
+    cpdef object forget(self, Reader reader)

@@ -1,0 +1,30 @@
+cimport cython
+
+from volfuse.sys.statx cimport Statx
+from volfuse.transport.kernel.handles cimport Handles
+from volfuse.transport.kernel.mounts cimport MountState, Timeouts
+from volfuse.transport.kernel.nodes cimport Directory, DirectoryNode, File, NodeTable
+from volfuse.transport.kernel.places cimport OpenDirectories, is_open_on
+from volfuse.transport.kernel.session cimport Reader, Session
+from volfuse.transport.kernel.wire.encoding cimport encode_attr, encode_entry, reply
+
+@cython.final
+cdef class Server:
+    cdef readonly object views
+    cdef Handles _handles
+    cdef readonly NodeTable nodes
+    cdef readonly OpenDirectories directories
+    cdef readonly object listings
+    cdef public Session session
+
+    cpdef bytes entry_at(self, Reader reader, DirectoryNode parent, bytes name)
+    cpdef bytes entry(self, DirectoryNode parent, Directory directory, bytes name, Statx found, bint new=*)
+    cpdef forget(self, unsigned long long number, unsigned long long count)
+    cpdef object getattr(self, Reader reader, object node)
+    cpdef Statx stat_file(self, Reader reader, File node)
+    cpdef bytes attr_reply(self, Reader reader, object node)
+    cdef DirectoryNode _give_directory(
+        self, DirectoryNode parent, Directory directory, bytes name, bytes key, bint new, bytes path=*)
+    cdef _noted(self, DirectoryNode node)
+    cpdef object holder(self, Reader reader, DirectoryNode node)
+    cpdef changed(self, Directory directory, unsigned long long by)
