@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import warnings
 
 import pytest
@@ -52,6 +53,24 @@ def test_exec_through_a_socket(sdk, busybox):
         pass
     sock.close()
     assert sdk.api.exec_inspect(made["Id"])["Running"]
+    container.remove(force=True)
+
+
+@pytest.mark.parametrize("program", [["echo", "hello"], ["no-such-program"]])
+def test_output_is_never_received_together_with_the_head(sdk, busybox, daemon, program):
+    """The SDK reads the head through a buffer that it then goes around: what came with the head would be lost."""
+    container = sdk.containers.run(busybox, "sleep 600", detach=True)
+    made = sdk.api.exec_create(container.id, program)["Id"]
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(daemon.docker_host.removeprefix("unix://"))
+        head = f"POST /exec/{made}/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        client.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        while sdk.api.exec_inspect(made)["ExitCode"] is None:
+            pass
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
+        assert answer.endswith(b"\r\n\r\n")
+        assert program[-1].encode() in client.recv(65536)
     container.remove(force=True)
 
 

@@ -53,8 +53,8 @@ class AttachRoutes:
         try:
             async with Connection(request) as connection:
                 await connection.begin(frames.stream_type(request, tty=container.config.tty))
-                connection.writer.write(past)
-                await connection.writer.drain()
+                if past:
+                    await connection.send(past)
                 if live and await session.serve(connection, attachment, news):
                     await self._workers.call(self._containers.announce, container, "detach")
         finally:

@@ -114,8 +114,7 @@ class ExecRoutes:
                     await self._workers.call(self._execs.start, found.id)
                 except CannotStart as exc:
                     text = f"{exc}\r\n".encode()
-                    connection.writer.write(text if config.tty else frames.frame(STDOUT, text))
-                    await connection.writer.drain()
+                    await connection.send(text if config.tty else frames.frame(STDOUT, text))
                 else:
                     if await session.serve(connection, attachment, news):
                         await self._workers.call(self._execs.announce_detach, found.id)

@@ -3,6 +3,9 @@
 The transport gets a protocol of asyncio's own, since aiohttp's closes the connection when the client half-closes it.
 What aiohttp has read behind the request is handed on. At the end the connection is closed, and aiohttp told.
 
+Output waits until the client has received the head of the reply by itself: Docker's SDK reads the head through a buffer
+and what follows past that buffer, so bytes that it received together with the head would be lost to it.
+
 Source: docker-semantics 5.5.
 """
 
@@ -16,11 +19,16 @@ from typing import Any, Self
 from aiohttp import hdrs, web
 
 from volfuse.api.replies import reply_headers
+from volfuse.sys.unixqueue import is_received
 
 __all__ = ["Connection", "take_body", "wants_upgrade"]
 
 _BUFFER_BYTES = 256 * 1024
 _WRITE_BYTES = 256 * 1024
+_HEAD_S = 10.0
+"""How long output waits for a client that does not receive the head."""
+_SHORTEST_S, _LONGEST_S = 0.0002, 0.01
+"""Between two looks whether it has."""
 
 
 def wants_upgrade(request: web.Request) -> bool:
@@ -63,7 +71,8 @@ class Connection:
         loop = asyncio.get_running_loop()
         self.reader = asyncio.StreamReader(limit=_BUFFER_BYTES, loop=loop)
         self._protocol = asyncio.StreamReaderProtocol(self.reader, loop=loop)
-        self.writer = asyncio.StreamWriter(transport, self._protocol, self.reader, loop)
+        self._writer = asyncio.StreamWriter(transport, self._protocol, self.reader, loop)
+        self._head_is_received = False
 
     async def __aenter__(self) -> Self:
         tail = bytes(self._http._message_tail)
@@ -84,7 +93,7 @@ class Connection:
             if kind is None:
                 self._transport.close()
                 with contextlib.suppress(ConnectionError):
-                    await self.writer.wait_closed()
+                    await self._writer.wait_closed()
         finally:  # a client that does not read would hold the connection for ever
             self._transport.abort()
             self._http.connection_lost(None)
@@ -98,5 +107,26 @@ class Connection:
             lines = ["HTTP/1.1 200 OK"]
         lines.append(f"Content-Type: {content_type}")
         lines += [f"{name}: {value}" for name, value in reply_headers().items()]
-        self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        await self.writer.drain()
+        self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        await self._writer.drain()
+
+    async def send(self, output: bytes) -> None:
+        """Send bytes behind the head, and wait until there is room for more.
+
+        Raises:
+            ConnectionError: the client has gone.
+        """
+        if not self._head_is_received:
+            await self._await_head()
+        self._writer.write(output)
+        await self._writer.drain()
+
+    async def _await_head(self) -> None:
+        socket = self._transport.get_extra_info("socket")
+        pause_s = _SHORTEST_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HEAD_S):
+                while not self._transport.is_closing() and not is_received(socket.fileno()):
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, _LONGEST_S)
+        self._head_is_received = True

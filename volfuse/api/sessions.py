@@ -125,8 +125,7 @@ class Session:
             news.clear()
             ended = attachment.ended
             if chunks := attachment.take():
-                connection.writer.write(frames.encode(chunks, tty=self.tty))
-                await connection.writer.drain()
+                await connection.send(frames.encode(chunks, tty=self.tty))
             elif ended:
                 return
             else:
