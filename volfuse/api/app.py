@@ -18,10 +18,12 @@ from volfuse.api.images import ImageRoutes
 from volfuse.api.replies import add_headers
 from volfuse.api.route import RouteGroup
 from volfuse.api.running import RunningRoutes
+from volfuse.api.stats import StatsRoutes
 from volfuse.api.streams import BODY_BUFFER_BYTES
 from volfuse.api.system import SystemRoutes
 from volfuse.api.trees import TreeRoutes
 from volfuse.api.unsupported import UnsupportedRoutes
+from volfuse.api.updates import UpdateRoutes
 from volfuse.api.versioning import PREFIX, version_middleware
 from volfuse.api.views import Doctor, ViewRoutes
 from volfuse.api.volumes import VolumeRoutes
@@ -51,6 +53,8 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
         ImageRoutes(engine.images, workers),
         ContainerRoutes(engine, workers),
         RunningRoutes(engine.lifecycle, engine.observation, workers),
+        StatsRoutes(engine.observation, workers),
+        UpdateRoutes(engine.updates, workers),
         AttachRoutes(engine.starts, engine.observation, engine.containers, workers),
         ExecRoutes(engine.execs, workers),
         TreeRoutes(engine.trees, workers),

@@ -15,50 +15,25 @@ from volfuse.core.wire import Config, HostConfig
 __all__ = ["config_json", "host_config_json", "network_mode"]
 
 _OPTIONAL_CONFIG = ("ExposedPorts", "Healthcheck", "StopSignal", "StopTimeout", "Shell")
-_OPTIONAL_HOST_CONFIG = ("Tmpfs", "Mounts", "Annotations", "Init")
+_OPTIONAL_HOST_CONFIG = ("Tmpfs", "Mounts", "Annotations", "Init", "KernelMemory", "StorageOpt", "Sysctls", "Runtime")
 """Left out when empty, as Docker does."""
+_LISTS = (
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "Devices",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "MaskedPaths",
+    "ReadonlyPaths",
+    "Ulimits",
+)
+"""Shown as `[]` when empty; other lists as `null`."""
 
-_HOST_CONFIG_ZERO: dict[str, Any] = {
-    "ContainerIDFile": "",
-    "ConsoleSize": [0, 0],
-    "CgroupnsMode": "private",
-    "DnsOptions": [],
-    "DnsSearch": [],
-    "Cgroup": "",
-    "Links": None,
-    "OomScoreAdj": 0,
-    "Isolation": "",
-    "CpuShares": 0,
-    "Memory": 0,
-    "NanoCpus": 0,
-    "CgroupParent": "",
-    "BlkioWeight": 0,
-    "BlkioWeightDevice": [],
-    "BlkioDeviceReadBps": [],
-    "BlkioDeviceWriteBps": [],
-    "BlkioDeviceReadIOps": [],
-    "BlkioDeviceWriteIOps": [],
-    "CpuPeriod": 0,
-    "CpuQuota": 0,
-    "CpuRealtimePeriod": 0,
-    "CpuRealtimeRuntime": 0,
-    "CpusetCpus": "",
-    "CpusetMems": "",
-    "Devices": [],
-    "DeviceCgroupRules": None,
-    "DeviceRequests": None,
-    "MemoryReservation": 0,
-    "MemorySwap": 0,
-    "MemorySwappiness": None,
-    "OomKillDisable": None,
-    "PidsLimit": None,
-    "CpuCount": 0,
-    "CpuPercent": 0,
-    "IOMaximumIOps": 0,
-    "IOMaximumBandwidth": 0,
-    "MaskedPaths": [],
-    "ReadonlyPaths": [],
-}
+_HOST_CONFIG_ZERO: dict[str, Any] = {"ContainerIDFile": "", "Cgroup": ""}
 
 
 def config_json(config: Config) -> dict[str, Any]:
@@ -74,9 +49,7 @@ def host_config_json(host: HostConfig) -> dict[str, Any]:
     value = {k: v for k, v in value.items() if v or k not in _OPTIONAL_HOST_CONFIG}
     value["NetworkMode"] = network_mode(host)
     value["PortBindings"] = value["PortBindings"] or {}
-    value["Dns"] = value["Dns"] or []
-    value["Ulimits"] = value["Ulimits"] or []
-    return _HOST_CONFIG_ZERO | value
+    return _HOST_CONFIG_ZERO | value | {name: value[name] or [] for name in _LISTS}
 
 
 def network_mode(host: HostConfig) -> str:

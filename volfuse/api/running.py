@@ -1,19 +1,17 @@
-"""Routes of running containers: start, stop, restart, kill, pause, unpause, wait, resize, top, update."""
+"""Routes of running containers: start, stop, restart, kill, pause, unpause, wait, resize, top."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-import msgspec
 from aiohttp import web
 
-from volfuse.api.decode import integer, json_body
+from volfuse.api.decode import integer
 from volfuse.api.replies import json_line, json_reply, start_stream
 from volfuse.api.route import Route
 from volfuse.api.sessions import waker
 from volfuse.api.workers import Workers
-from volfuse.core.wire import RestartPolicy, Wire
 from volfuse.engine.lifecycle import Lifecycle
 from volfuse.engine.observation import Observation
 from volfuse.engine.runs import Condition
@@ -23,12 +21,6 @@ __all__ = ["RunningRoutes"]
 
 _BODY_BYTES = 7
 """A longer body of `start` was a host config once (moby postContainersStart)."""
-
-
-class UpdateRequest(Wire, frozen=True):
-    """Body of `POST /containers/C/update`; limits of resources are ignored, as volfuse sets none."""
-
-    restart_policy: RestartPolicy | None = None
 
 
 class RunningRoutes:
@@ -50,7 +42,6 @@ class RunningRoutes:
             "unpause": self.unpause,
             "wait": self.wait,
             "resize": self.resize,
-            "update": self.update,
         }
         for verb, handler in posts.items():
             yield Route("POST", f"/containers/{{name}}/{verb}", handler)
@@ -130,14 +121,6 @@ class RunningRoutes:
             self._observation.top, request.match_info["name"], request.query.get("ps_args", "")
         )
         return json_reply({"Titles": titles, "Processes": rows})
-
-    async def update(self, request: web.Request) -> web.Response:
-        """Serve `POST /containers/C/update`."""
-        wanted = await json_body(request, UpdateRequest)
-        policy = wanted.restart_policy
-        if policy is not None and policy != msgspec.structs.replace(RestartPolicy(), name=""):
-            await self._workers.call(self._lifecycle.update, request.match_info["name"], policy)
-        return json_reply({"Warnings": []})
 
 
 def _timeout_s(request: web.Request) -> int | None:

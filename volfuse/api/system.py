@@ -23,7 +23,9 @@ from volfuse.api.versioning import MAXIMUM, MINIMUM, text_of
 from volfuse.api.workers import Workers
 from volfuse.core.filters import NO_FILTERS
 from volfuse.core.model import Container, Status
+from volfuse.core.resources import Controller
 from volfuse.engine.engine import Engine
+from volfuse.engine.ports import Cgroups
 from volfuse.errors import InvalidSpec, NotFound
 
 __all__ = ["SystemRoutes"]
@@ -137,8 +139,20 @@ class SystemRoutes:
         }
         root = self._engine.root
         return {"ID": _id_of(root), **counts, **_HOST_INDEPENDENT, **_host_json(), "DockerRootDir": str(root)} | {
-            "DriverStatus": [["Transport", self._engine.views.transport]]
+            "DriverStatus": [["Transport", self._engine.views.transport]],
+            **_cgroups_json(self._engine.cgroups),
         }
+
+
+def _cgroups_json(cgroups: Cgroups) -> dict[str, Any]:
+    """Tell what can be limited, and warn about what Docker warns about (moby daemon/info_unix.go)."""
+    present = {name: controller in cgroups.controllers for name, controller, _ in _CONTROLLERS}
+    return {
+        **present,
+        "CgroupDriver": "none" if cgroups.reason else "cgroupfs",
+        "CgroupVersion": str(cgroups.version),
+        "Warnings": [f"WARNING: No {what} support" for name, _, what in _CONTROLLERS if not present[name]],
+    }
 
 
 def _version_json() -> dict[str, Any]:
@@ -198,16 +212,20 @@ def _operating_system() -> str:
 
 _COMMIT = {"ID": ""}
 
+_CONTROLLERS = (
+    ("MemoryLimit", Controller.MEMORY, "memory limit"),
+    ("SwapLimit", Controller.SWAP, "swap limit"),
+    ("CpuCfsPeriod", Controller.CPU, "cpu cfs period"),
+    ("CpuCfsQuota", Controller.CPU, "cpu cfs quota"),
+    ("CPUShares", Controller.CPU, "cpu shares"),
+    ("CPUSet", Controller.CPUSET, "cpuset"),
+    ("PidsLimit", Controller.PIDS, "pids limit"),
+)
+"""Names of `/info`, what they need, and words of the warnings."""
+
 _HOST_INDEPENDENT: dict[str, Any] = {
     "Driver": "volfuse",
     "Plugins": {"Volume": ["local"], "Network": [], "Authorization": None, "Log": ["json-file"]},
-    "MemoryLimit": False,
-    "SwapLimit": False,
-    "PidsLimit": False,
-    "CPUShares": False,
-    "CPUSet": False,
-    "CpuCfsPeriod": False,
-    "CpuCfsQuota": False,
     "IPv4Forwarding": False,
     "OomKillDisable": False,
     "Debug": False,
@@ -215,8 +233,6 @@ _HOST_INDEPENDENT: dict[str, Any] = {
     "NGoroutines": 0,
     "NEventsListener": 0,
     "LoggingDriver": "json-file",
-    "CgroupDriver": "none",
-    "CgroupVersion": "2",
     "OSType": "linux",
     "IndexServerAddress": "",
     "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": []},
@@ -237,5 +253,4 @@ _HOST_INDEPENDENT: dict[str, Any] = {
     "RuncCommit": _COMMIT,
     "InitCommit": _COMMIT,
     "SecurityOptions": [],
-    "Warnings": [],
 }

@@ -16,7 +16,6 @@ from volfuse.errors import Unsupported
 
 __all__ = ["UnsupportedRoutes"]
 
-_STATS = "volfuse does not measure what containers use"
 _WEBSOCKET = "attach by `POST /containers/C/attach`"
 _REGISTRY = "volfuse has no registry: bring images in with `import` or `load`"
 _BUILD = "volfuse does not build images: bring them in with `import` or `load`"
@@ -26,7 +25,6 @@ _SWARM = "volfuse is not part of a swarm"
 _PLUGINS = "volfuse has no plugins"
 
 _ROUTES: tuple[tuple[str, str, str], ...] = (
-    ("GET", "/containers/{name}/stats", _STATS),
     ("GET", "/containers/{name}/attach/ws", _WEBSOCKET),
     ("POST", "/build", _BUILD),
     ("POST", "/build/cancel", _BUILD),

@@ -174,11 +174,15 @@ def _load(entry: Entry) -> Json:
 def _flags(command: Json, ctx: Context, checks: Mapping[str, Check]) -> list[Flag]:
     """Return the command's flags, `--help` first."""
     options = [p for p in command.get_params(ctx) if p.param_type_name == "option"]
-    return [_flag(option, checks) for option in options[-1:] + options[:-1]]
+    return [_flag(option, name, checks) for option in options[-1:] + options[:-1] for name in _names(option)]
 
 
-def _flag(option: Json, checks: Mapping[str, Check]) -> Flag:
-    long = next(name for name in option.opts if name.startswith("--"))
+def _names(option: Json) -> list[str]:
+    """Return the long names of an option: its own and older ones."""
+    return [name for name in option.opts if name.startswith("--")]
+
+
+def _flag(option: Json, long: str, checks: Mapping[str, Check]) -> Flag:
     return Flag(
         long=long,
         short=next((name for name in option.opts if not name.startswith("--")), ""),
@@ -190,7 +194,7 @@ def _flag(option: Json, checks: Mapping[str, Check]) -> Flag:
 
 def _option_lines(command: Json, ctx: Context) -> list[str]:
     options = [p for p in command.get_params(ctx) if p.param_type_name == "option" and not p.hidden]
-    left = [_left(_flag(o, {}), o.metavar) for o in options if o.name != "help"]
+    left = [_left(_flag(o, _names(o)[0], {}), o.metavar) for o in options if o.name != "help"]
     right = [_first_line(o.help) for o in options if o.name != "help"]
     rows = sorted(zip(left, right, strict=True), key=lambda row: row[0].split("--")[1])
     width = max(map(len, left), default=0) + _HELP_GAP

@@ -19,6 +19,7 @@ from volfuse.cli.hostoptions import (
 )
 from volfuse.cli.jsontypes import Json
 from volfuse.cli.keyvalues import environment, labels, pairs
+from volfuse.cli.limitoptions import limits
 from volfuse.cli.terminal import window_size
 from volfuse.core.mountflag import VolumeFlags, parse_mount_flag, parse_tmpfs_flag, parse_volume_flags
 from volfuse.core.units import ram_in_bytes
@@ -85,9 +86,12 @@ def _host(options: CreateOptions, flags: VolumeFlags) -> dict[str, Json]:
         "CapAdd": add,
         "CapDrop": drop,
         "Dns": options.dns or [],
+        "DnsOptions": options.dns_option or [],
+        "DnsSearch": options.dns_search or [],
         "ExtraHosts": options.add_host,
         "GroupAdd": options.group_add,
         "IpcMode": options.ipc,
+        "OomScoreAdj": options.oom_score_adj,
         "PidMode": options.pid,
         "Privileged": options.privileged,
         "PublishAllPorts": options.publish_all,
@@ -105,7 +109,7 @@ def _host(options: CreateOptions, flags: VolumeFlags) -> dict[str, Json]:
         "Runtime": options.runtime or None,
         "Init": options.init,
     }
-    return host | _given(optional)
+    return host | limits(options) | _given(optional)
 
 
 def _given(optional: dict[str, Json]) -> dict[str, Json]:

@@ -14,6 +14,7 @@ from volfuse.cli.flags import Check
 from volfuse.cli.hostoptions import check_ulimit
 from volfuse.cli.jsontypes import Json
 from volfuse.cli.keyvalues import check_environment, check_label
+from volfuse.cli.limitoptions import LIMIT_CHECKS, LimitOptions
 from volfuse.core.mountflag import parse_mount_flag
 from volfuse.core.units import ram_in_bytes
 
@@ -35,6 +36,7 @@ def _check_mount(text: str) -> None:
 
 
 CHECKS: Mapping[str, Check] = {
+    **LIMIT_CHECKS,
     "--env": check_environment,
     "--label": check_label,
     "--mount": _check_mount,
@@ -45,7 +47,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CreateOptions:
+class CreateOptions(LimitOptions):
     """A command line, read."""
 
     image: str
@@ -60,6 +62,8 @@ class CreateOptions:
     cap_drop: Annotated[Many, _list("--cap-drop", help="Drop Linux capabilities")] = None
     cidfile: Annotated[str, _text("--cidfile", help="Write the container ID to the file")] = ""
     dns: Annotated[Many, _list("--dns", help="Set custom DNS servers")] = None
+    dns_option: Annotated[Many, _list("--dns-option", "--dns-opt", help="Set DNS options")] = None
+    dns_search: Annotated[Many, _list("--dns-search", help="Set custom DNS search domains")] = None
     domainname: Annotated[str, _text("--domainname", help="Container NIS domain name")] = ""
     entrypoint: Annotated[str | None, _text("--entrypoint", help="Overwrite the default ENTRYPOINT of the image")] = (
         None
@@ -110,6 +114,9 @@ class CreateOptions:
     no_healthcheck: Annotated[
         bool, typer.Option("--no-healthcheck", help="Disable any container-specified HEALTHCHECK")
     ] = False
+    oom_score_adj: Annotated[
+        int, typer.Option("--oom-score-adj", metavar="int", help="Tune host's OOM preferences (-1000 to 1000)")
+    ] = 0
     pid: Annotated[str, _text("--pid", help="PID namespace to use")] = ""
     platform: Annotated[str, _text("--platform", help="Set platform if server is multi-platform capable")] = ""
     privileged: Annotated[bool, typer.Option("--privileged", help="Give extended privileges to this container")] = False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from volfuse.cli.client import Client, Query, segment
 from volfuse.cli.command import verb
+from volfuse.cli.containeroptions import takes
 from volfuse.cli.failure import CommandFailed
 from volfuse.cli.hostoptions import restart_policy
+from volfuse.cli.limitoptions import LIMIT_CHECKS, LimitOptions, limits
 from volfuse.cli.output import say
 from volfuse.cli.parallel import each_at_once
 from volfuse.cli.session import client_of, each
@@ -84,19 +87,29 @@ def wait(ctx: typer.Context, containers: list[str]) -> int:
     return each(containers, lambda name: say(client.post(f"/containers/{segment(name)}/wait")["StatusCode"]))
 
 
-@app.command("update", cls=verb(_SEVERAL, 1, None), help="Update configuration of one or more containers")
-def update(
-    ctx: typer.Context,
-    containers: list[str],
+@dataclass(frozen=True, kw_only=True)
+class UpdateOptions(LimitOptions):
+    """The options and arguments of `update`."""
+
+    containers: list[str]
     restart: Annotated[
-        str | None,
-        typer.Option("--restart", metavar="string", help="Restart policy to apply when a container exits"),
-    ] = None,
-) -> int:
+        str, typer.Option("--restart", metavar="string", help="Restart policy to apply when a container exits")
+    ] = ""
+
+
+@app.command(
+    "update",
+    cls=verb(_SEVERAL, 1, None, checks=LIMIT_CHECKS),
+    help="Update configuration of one or more containers",
+)
+@takes(UpdateOptions)
+def update(ctx: typer.Context, options: UpdateOptions) -> int:
     """Change containers and print their names."""
-    if restart is None:
+    policy = {"RestartPolicy": restart_policy(options.restart)} if options.restart else {}
+    body = limits(options) | policy
+    if not any(body.values()):
         raise CommandFailed("you must provide one or more flags when using this command")
-    client, body = client_of(ctx), {"RestartPolicy": restart_policy(restart)}
+    client = client_of(ctx)
     warnings: list[str] = []
 
     def act(name: str) -> None:
@@ -104,7 +117,7 @@ def update(
         say(name)
         warnings.extend(reply.get("Warnings") or [])
 
-    status = each(containers, act)
+    status = each(options.containers, act)
     for warning in warnings:
         say(warning)
     return status

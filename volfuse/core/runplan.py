@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["DEFAULT_PATH", "ExecPlan", "Limit", "OwnMount", "Program", "RunPlan", "Sandbox"]
+from volfuse.core.wire import Resources
 
+__all__ = ["DEFAULT_PATH", "DEFAULT_SHM_BYTES", "ExecPlan", "Limit", "OwnMount", "Program", "RunPlan", "Sandbox"]
+
+DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -32,6 +35,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         tty: gets a terminal of `columns` and `rows` (0: not known) in place of pipes.
         capabilities: numbers of those it may have or get.
         no_new_privileges: set-user-id programs have no effect.
+        oom_score_adj: how much rather than others the kernel kills it for lack of memory.
     """
 
     arguments: list[str]
@@ -44,6 +48,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     columns: int = 0
     capabilities: tuple[int, ...] = ()
     no_new_privileges: bool = False
+    oom_score_adj: int = 0
 
 
 class OwnMount(msgspec.Struct, frozen=True):
@@ -57,8 +62,10 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     """The room that a container's programs run in.
 
     Attributes:
+        name: the container's id.
         view: host path of the container's view, its root.
         hostname: its host name.
+        domainname: its NIS domain name, if it has one.
         host_network: shares the host's network; otherwise it has a loopback device only.
         shm_bytes: size of /dev/shm.
         read_only: the root is read-only, but for `mounts`.
@@ -66,28 +73,41 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
             that programs are told so (statvfs), and those below `/dev`, which the sandbox's `/dev` would hide.
         files: destination to the host file that is bound there.
         init: a small init is process 1 and the program its child.
+        resources: limits of all its programs together.
     """
 
+    name: str
     view: str
     hostname: str
+    domainname: str = ""
     host_network: bool = False
-    shm_bytes: int = 64 * 1024 * 1024
+    shm_bytes: int = DEFAULT_SHM_BYTES
     read_only: bool = False
     mounts: list[OwnMount] = []
     files: dict[str, str] = {}
     init: bool = False
+    resources: Resources = Resources()
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
-    """Start a container."""
+    """Start a container.
+
+    Attributes:
+        cgroups: directories of the cgroups that the program becomes a member of; the runner fills them in.
+        freezer: directory of the cgroup that it is in while its container is paused, if it has to be let go on before
+            it can be killed; likewise.
+    """
 
     sandbox: Sandbox
     program: Program
     limits: list[Limit] = []
+    cgroups: list[str] = []
+    freezer: str = ""
 
 
 class ExecPlan(msgspec.Struct, frozen=True, kw_only=True, tag="exec"):
-    """Run a further program in a running container."""
+    """Run a further program in a running container; `cgroups` as in `RunPlan`."""
 
     program: Program
     limits: list[Limit] = []
+    cgroups: list[str] = []

@@ -20,6 +20,7 @@ __all__ = [
     "HostConfig",
     "LogConfig",
     "Mount",
+    "Resources",
     "RestartPolicy",
     "TmpfsOptions",
     "VolumeOptions",
@@ -30,8 +31,10 @@ _SPECIAL = {
     "on_build": "OnBuild",
     "uts_mode": "UTSMode",
     "userns_mode": "UsernsMode",
-    "blkio_weight": "BlkioWeight",
-    "dns": "Dns",
+    "blkio_device_read_iops": "BlkioDeviceReadIOps",
+    "blkio_device_write_iops": "BlkioDeviceWriteIOps",
+    "io_maximum_iops": "IOMaximumIOps",
+    "io_maximum_bandwidth": "IOMaximumBandwidth",
 }
 
 
@@ -137,9 +140,50 @@ class Config(Wire, frozen=True):
     shell: list[str] | None = None
 
 
-class HostConfig(Wire, frozen=True):
+class Resources(Wire, frozen=True):
+    """Limits of a container's resources, and the devices that it gets; 0, empty or None for none.
+
+    Memory is in bytes, -1 as swap is unlimited; `nano_cpus` are thousand-millionths of a processor; periods and quotas
+    are in microseconds.
+    """
+
+    cpu_shares: int = 0
+    memory: int = 0
+    nano_cpus: int = 0
+    cgroup_parent: str = ""
+    blkio_weight: int = 0
+    blkio_weight_device: list[dict[str, Any]] | None = None
+    blkio_device_read_bps: list[dict[str, Any]] | None = None
+    blkio_device_write_bps: list[dict[str, Any]] | None = None
+    blkio_device_read_iops: list[dict[str, Any]] | None = None
+    blkio_device_write_iops: list[dict[str, Any]] | None = None
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpu_realtime_period: int = 0
+    cpu_realtime_runtime: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    devices: list[dict[str, Any]] | None = None
+    device_cgroup_rules: list[str] | None = None
+    device_requests: list[dict[str, Any]] | None = None
+    kernel_memory: int = 0
+    memory_reservation: int = 0
+    memory_swap: int = 0
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool | None = None
+    pids_limit: int | None = None
+    ulimits: list[dict[str, Any]] | None = None
+    cpu_count: int = 0
+    cpu_percent: int = 0
+    io_maximum_iops: int = 0
+    io_maximum_bandwidth: int = 0
+
+
+class HostConfig(Resources, frozen=True):
     """How a container meets its host."""
 
+    console_size: tuple[int, int] = (0, 0)
+    cgroupns_mode: str = ""
     binds: list[str] | None = None
     log_config: LogConfig = LogConfig()
     network_mode: str = "default"
@@ -150,6 +194,15 @@ class HostConfig(Wire, frozen=True):
     cap_add: list[str] | None = None
     cap_drop: list[str] | None = None
     dns: list[str] | None = None
+    dns_options: list[str] | None = None
+    dns_search: list[str] | None = None
+    links: list[str] | None = None
+    oom_score_adj: int = 0
+    isolation: str = ""
+    storage_opt: dict[str, str] | None = None
+    sysctls: dict[str, str] | None = None
+    masked_paths: list[str] | None = None
+    readonly_paths: list[str] | None = None
     extra_hosts: list[str] | None = None
     group_add: list[str] | None = None
     ipc_mode: str = ""
@@ -165,7 +218,6 @@ class HostConfig(Wire, frozen=True):
     shm_size: int = 0
     runtime: str = ""
     init: bool | None = None
-    ulimits: list[dict[str, Any]] | None = None
     mounts: list[Mount] | None = None
     annotations: dict[str, str] | None = None
 

@@ -18,6 +18,7 @@ from volfuse.errors import Unavailable
 from volfuse.fs.viewtable import ViewTable
 from volfuse.images.builder import ArchiveImageBuilder
 from volfuse.images.privatetree import PrivateTrees
+from volfuse.runner.cgroups import Cgroups
 from volfuse.runner.runner import LauncherRunner, runner_lock
 from volfuse.store.sqlite import SqliteStore
 from volfuse.transport.base import Transport
@@ -72,7 +73,9 @@ def compose(settings: Settings) -> Iterator[Engine]:
         stack.callback(store.close)
         table = ViewTable(os.stat(settings.root).st_dev)
         transport, binder = _transport(settings, table)
-        runner = LauncherRunner(lock_fd)
+        cgroups = Cgroups.find()
+        cgroups.sweep(container.id for container in store.containers())
+        runner = LauncherRunner(lock_fd, cgroups)
         engine = Engine.open(
             settings.root,
             store=store,

@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from volfuse.errors import Unavailable
 from volfuse.images.privatetree import PrivateTrees
+from volfuse.runner.bubblewrap import trial_arguments
+from volfuse.runner.cgroups import Cgroups
 from volfuse.sys.openat2 import RESOLVE_IN_ROOT, openat2
 from volfuse.sys.owned import owned
 from volfuse.sys.reflink import clone_file
@@ -30,6 +33,7 @@ _PYTHON = (3, 11)
 _WATCHES = 65_536
 _INSTANCES = 128
 _DESCRIPTORS = 4096
+_TRIAL_S = 10.0
 
 
 class Condition(StrEnum):
@@ -76,17 +80,45 @@ def _programs() -> Iterator[Finding]:
         yield Finding("python", Condition.OK, version)
     else:
         yield Finding("python", Condition.MISSING, version, "use Python 3.11 or newer")
-    yield _program(
-        "bubblewrap",
-        ("bwrap",),
-        Condition.DEGRADED,
-        "programs cannot be run in containers; views work: install the package bubblewrap",
-    )
+    yield _bubblewrap()
+    yield _cgroups()
     yield _program(
         "docker client",
         ("docker",),
         Condition.OK,
         "optional: the `docker` command works with DOCKER_HOST=unix://SOCKET, `volfuse` needs it not",
+    )
+
+
+def _bubblewrap() -> Finding:
+    """Make a sandbox: an old version lacks options, and a kernel may refuse namespaces."""
+    consequence = "programs cannot be run in containers; views work"
+    path = shutil.which("bwrap")
+    if path is None:
+        return _program("bubblewrap", ("bwrap",), Condition.DEGRADED, f"{consequence}: install the package bubblewrap")
+    try:
+        trial = subprocess.run(
+            [path, *trial_arguments()], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRIAL_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return Finding("bubblewrap", Condition.DEGRADED, f"{path}: {exc}", f"{consequence}: repair bubblewrap")
+    if trial.returncode == 0:
+        return Finding("bubblewrap", Condition.OK, f"{path} makes sandboxes")
+    advice = f"{consequence}: use bubblewrap 0.8 or newer, and allow user namespaces or run volfuse as root"
+    said = trial.stderr.strip() or f"it ended with status {trial.returncode}"
+    return Finding("bubblewrap", Condition.DEGRADED, f"{path}: {said}", advice)
+
+
+def _cgroups() -> Finding:
+    cgroups = Cgroups.find()
+    if not cgroups.reason:
+        limits = ", ".join(sorted(cgroups.controllers)) or "none"
+        return Finding("cgroups", Condition.OK, f"version {cgroups.version}, limits: {limits}")
+    return Finding(
+        "cgroups",
+        Condition.DEGRADED,
+        cgroups.reason,
+        "containers have no limits and cannot be paused: run volfuse as root where cgroups are mounted",
     )
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from volfuse.core.capabilities import capability_numbers
+from volfuse.core.hostchecks import check_config, check_host, left_out
 from volfuse.core.ids import ContainerId, VolumeName
 from volfuse.core.imageconfig import merge
 from volfuse.core.model import Container, Image, MountPoint, MountType, Volume
 from volfuse.core.ports import Clock, Ids
 from volfuse.core.resolve import Resolution, VolumeRequest, resolve
+from volfuse.core.resources import Controller, limited
 from volfuse.core.restart import check_policy
-from volfuse.core.wire import CreateRequest
+from volfuse.core.runplan import DEFAULT_SHM_BYTES
+from volfuse.core.wire import CreateRequest, HostConfig
 from volfuse.engine.ports import PrivateTrees, Store
 from volfuse.engine.preparation import make_sources
 from volfuse.engine.rootpath import make_directories, open_directory
@@ -49,12 +53,20 @@ class Creator:
     """Makes containers."""
 
     def __init__(
-        self, state: StateRoot, store: Store, volumes: Volumes, trees: PrivateTrees, clock: Clock, ids: Ids
+        self,
+        state: StateRoot,
+        store: Store,
+        volumes: Volumes,
+        trees: PrivateTrees,
+        controllers: Collection[Controller],
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self._state = state
         self._store = store
         self._volumes = volumes
         self._trees = trees
+        self._controllers = controllers
         self._clock = clock
         self._ids = ids
 
@@ -64,11 +76,13 @@ class Creator:
         Raises:
             InvalidSpec, NotFound, Internal: as Docker's create (docker-semantics 2).
         """
-        check_policy(request.host_config)
+        host, warnings = self._host_config(request.host_config)
         config = merge(request, image.config)
+        check_config(config)
+        warnings += left_out(request, config)
         resolution = resolve(
             config,
-            request.host_config,
+            host,
             lender=lender,
             ids=self._ids,
             volume_path=lambda volume: str(self._state.volume_data(volume)),
@@ -82,12 +96,25 @@ class Creator:
             image=image.id,
             image_ref=request.image,
             config=config,
-            host_config=request.host_config,
+            host_config=host,
             mounts=list(resolution.mounts),
         )
-        return self._build(draft, resolution)
+        return self._build(draft, resolution, warnings)
 
-    def _build(self, draft: Container, resolution: Resolution) -> Draft:
+    def _host_config(self, wanted: HostConfig) -> tuple[HostConfig, list[str]]:
+        """Return what is asked of the host as far as it can be had, and warnings about the rest."""
+        check_host(wanted)
+        check_policy(wanted)
+        capability_numbers(wanted.cap_add, wanted.cap_drop)
+        shown = msgspec.structs.replace(
+            wanted,
+            shm_size=wanted.shm_size or DEFAULT_SHM_BYTES,
+            ipc_mode=wanted.ipc_mode or "private",
+            cgroupns_mode=wanted.cgroupns_mode or "private",
+        )
+        return limited(shown, self._controllers, os.cpu_count() or 1)
+
+    def _build(self, draft: Container, resolution: Resolution, warnings: Sequence[str]) -> Draft:
         new = self._describe(resolution.volumes)
         touched = {m.name for m in resolution.mounts if m.name} | {v.name for v in new}
         with self._volumes.locks.hold(touched), self._state.workspace() as workspace:
@@ -104,7 +131,7 @@ class Creator:
             except BaseException:
                 self._leave_named(missing)
                 raise
-        return Draft(container, tuple(v.name for v in missing), resolution.warnings)
+        return Draft(container, tuple(v.name for v in missing), (*warnings, *resolution.warnings))
 
     def _describe(self, requests: Iterable[VolumeRequest]) -> list[Volume]:
         described = []

@@ -15,12 +15,13 @@ from volfuse.engine.images import Images
 from volfuse.engine.lifecycle import Lifecycle
 from volfuse.engine.norunner import NoRunner
 from volfuse.engine.observation import Observation
-from volfuse.engine.ports import ImageBuilder, PrivateTrees, Runner, Store, ViewBinder
+from volfuse.engine.ports import Cgroups, ImageBuilder, PrivateTrees, Runner, Store, ViewBinder
 from volfuse.engine.runrecords import RunRecords
 from volfuse.engine.runs import Runs
 from volfuse.engine.starts import Starts
 from volfuse.engine.state import StateRoot
 from volfuse.engine.trees import Trees
+from volfuse.engine.updates import Updates
 from volfuse.engine.views import Views
 from volfuse.engine.volumes import Volumes
 from volfuse.fs.viewtable import ViewTable
@@ -44,6 +45,8 @@ class Engine:
     observation: Observation
     execs: Execs
     trees: Trees
+    updates: Updates
+    cgroups: Cgroups
 
     @classmethod
     def open(
@@ -64,6 +67,7 @@ class Engine:
 
         The views are not attached yet (`views.attach_all`): that is for when a transport can serve them.
         """
+        runner = runner or NoRunner()
         state = StateRoot(root, store, ids)
         state.prepare()
         state.recover()
@@ -78,13 +82,12 @@ class Engine:
             images=images,
             volumes=volumes,
             views=views,
-            creator=Creator(state, store, volumes, trees, clock, ids),
+            creator=Creator(state, store, volumes, trees, runner.cgroups.controllers, clock, ids),
             events=events,
             runs=runs,
             clock=clock,
             ids=ids,
         )
-        runner = runner or NoRunner()
         records = RunRecords(state, store, volumes, clock)
         starts = Starts(
             state=state,
@@ -123,4 +126,6 @@ class Engine:
             observation=observation,
             execs=execs,
             trees=own_trees,
+            updates=Updates(state, containers, records, runs, runner.cgroups.controllers),
+            cgroups=runner.cgroups,
         )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from volfuse.core.hostchecks import check_size
 from volfuse.core.ids import ContainerId
 from volfuse.core.model import Container
 from volfuse.core.ports import Ids
@@ -172,7 +173,12 @@ class Execs:
             raise
 
     def resize(self, exec_id: str, rows: int, columns: int) -> None:
-        """Set the size of its terminal; before the start it is kept for it."""
+        """Set the size of its terminal; before the start it is kept for it.
+
+        Raises:
+            InvalidSpec: no terminal has that size.
+        """
+        check_size(rows, columns)
         found = self.get(exec_id)
         found.size = (rows, columns)
         if found.process is not None:

@@ -1,4 +1,4 @@
-"""Use cases that change what a container's program does: start, stop, kill, restart, pause, resize, update.
+"""Use cases that change what a container's program does: start, stop, kill, restart, pause, resize.
 
 Containers end with the daemon: their files are views that it serves. When it starts, those that ran when it was killed
 are marked as exited; then restart policies apply.
@@ -11,13 +11,11 @@ from __future__ import annotations
 import contextlib
 import logging
 
-import msgspec
-
+from volfuse.core.hostchecks import check_size
 from volfuse.core.model import Container, Status
 from volfuse.core.ports import Clock
-from volfuse.core.restart import check_policy, restarts_with_daemon
+from volfuse.core.restart import restarts_with_daemon
 from volfuse.core.signals import SIGKILL, SIGTERM, parse_signal
-from volfuse.core.wire import RestartPolicy
 from volfuse.engine.containers import Containers
 from volfuse.engine.observation import Observation
 from volfuse.engine.ports import Process, Store
@@ -174,7 +172,9 @@ class Lifecycle:
 
         Raises:
             Conflict: it does not run and nobody is attached to it.
+            InvalidSpec: no terminal has that size.
         """
+        check_size(rows, columns)
         container = self._containers.get(reference)
         run = self._runs.get(container.id)
         if run is None or run.process is None:
@@ -183,21 +183,6 @@ class Lifecycle:
             raise Conflict(f"container {container.id} is not running")
         run.process.resize(rows, columns)
         self._containers.announce(container, "resize", height=str(rows), width=str(columns))
-
-    def update(self, reference: str, policy: RestartPolicy) -> None:
-        """Change the restart policy of a container.
-
-        Raises:
-            InvalidSpec: not a policy, or one that does not go with AutoRemove.
-        """
-        container = self._containers.get(reference)
-        host = msgspec.structs.replace(container.host_config, restart_policy=policy)
-        check_policy(host)
-        with self._locks.hold([container.id]), self._state.change() as change:
-            fresh = self._records.fresh(container.id)
-            host = msgspec.structs.replace(fresh.host_config, restart_policy=policy)
-            change.rows.put_container(msgspec.structs.replace(fresh, host_config=host))
-        self._containers.announce(container, "update")
 
     def restore(self) -> None:
         """Note the ends that a killed daemon did not see, and start what restart policies want started."""

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from volfuse.core.ids import ContainerId
 from volfuse.core.model import Container, Status
+from volfuse.core.usage import Usage
 from volfuse.engine.containerlog import ContainerLog
 from volfuse.engine.containers import Containers
 from volfuse.engine.ports import Process, Store
 from volfuse.engine.runrecords import RunRecords
 from volfuse.engine.runs import Condition, Run, Runs, Wait
-from volfuse.errors import Conflict
+from volfuse.errors import Conflict, Unsupported
 
 __all__ = ["Observation"]
 
@@ -38,6 +39,14 @@ class Observation:
         table = process.top(ps_arguments or "-ef")
         self._containers.announce(container, "top")
         return table
+
+    def usage(self, reference: str) -> tuple[Container, Usage | None]:
+        """Return a container and what it uses, nothing where it does not run."""
+        container = self._containers.get(reference)
+        run = self._runs.get(container.id)
+        if run is None or run.process is None or run.exited.is_set():
+            return container, None
+        return container, run.process.usage()
 
     def running(self, reference: str) -> tuple[Container, Run, Process]:
         """Return a container that runs or is paused, its run and its process.
@@ -76,8 +85,14 @@ class Observation:
         self._runs.forget(container, waiting)
 
     def logs(self, reference: str) -> tuple[Container, ContainerLog]:
-        """Return a container and its log."""
+        """Return a container and its log.
+
+        Raises:
+            Unsupported: its output is not kept.
+        """
         container = self._containers.get(reference)
+        if container.host_config.log_config.type == "none":
+            raise Unsupported("configured logging driver does not support reading")
         return container, self._records.log_of(container)
 
     def log_of(self, container: Container) -> ContainerLog:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,13 +14,16 @@ from typing import BinaryIO, Protocol
 
 from volfuse.core.ids import ContainerId, ImageId, VolumeName
 from volfuse.core.model import Container, Image, Volume
+from volfuse.core.resources import Controller
 from volfuse.core.runplan import ExecPlan, RunPlan
-from volfuse.core.wire import Config, TmpfsOptions
+from volfuse.core.usage import Usage
+from volfuse.core.wire import Config, Resources, TmpfsOptions
 from volfuse.engine.streams import Input, Output
 
 __all__ = [
     "BoundMount",
     "BuiltImage",
+    "Cgroups",
     "ImageBuilder",
     "Move",
     "MoveKind",
@@ -213,6 +216,26 @@ class Process(Protocol):
         """Let them go on."""
         ...
 
+    def limit(self, limits: Resources) -> None:
+        """Change the limits of its container; what is not limited stays as it is.
+
+        Raises:
+            Internal: the kernel refuses one.
+        """
+        ...
+
+    def usage(self) -> Usage:
+        """Return what the programs of its container use."""
+        ...
+
+    def lacked_memory(self) -> bool:
+        """Tell whether the kernel has killed a process of its container for lack of memory."""
+        ...
+
+    def clear(self) -> None:
+        """Take away what the container leaves on the machine, after its end has been noted."""
+        ...
+
     def top(self, ps_arguments: str) -> tuple[list[str], list[list[str]]]:
         """Return the head and the lines of ps(1) for all processes of its container.
 
@@ -222,12 +245,36 @@ class Process(Protocol):
         ...
 
 
+class Cgroups(Protocol):
+    """Whether and how the resources of containers are limited and counted here."""
+
+    @property
+    def version(self) -> int:
+        """The kernel's version of cgroups, 1 or 2."""
+        ...
+
+    @property
+    def controllers(self) -> Collection[Controller]:
+        """What can be limited."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why containers have no cgroups; empty where they have."""
+        ...
+
+
 class Runner(Protocol):
     """Starting programs. Safe to call from any thread.
 
     `on_exit` is called once, with the exit code, on a thread of the runner's own, and must be quick. The output may go
     on for a moment after that; it has its own end.
     """
+
+    @property
+    def cgroups(self) -> Cgroups:
+        """What the resources of containers can be limited by."""
+        ...
 
     def run(self, plan: RunPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]) -> Process:
         """Start a container's program.

@@ -171,10 +171,16 @@ def _hosts(container: Container) -> str:
 
 
 def _resolv_conf(container: Container) -> str:
-    servers = "".join(f"nameserver {address}\n" for address in container.host_config.dns or ())
-    if container.host_config.network_mode == "host" and not servers:
-        return _host_file("/etc/resolv.conf")
-    return servers
+    """Return what was asked for, and with the host's network the host's lines of the kinds that were not."""
+    host = container.host_config
+    asked = {
+        "nameserver": [f"nameserver {address}" for address in host.dns or ()],
+        "search": [f"search {' '.join(host.dns_search)}"] if host.dns_search else [],
+        "options": [f"options {' '.join(host.dns_options)}"] if host.dns_options else [],
+    }
+    text = _host_file("/etc/resolv.conf") if host.network_mode == "host" else ""
+    lines = [line for line in text.splitlines() if not asked.get(line.split(" ", 1)[0])]
+    return "".join(f"{line}\n" for line in [*lines, *(line for kind in asked.values() for line in kind)])
 
 
 def _host_file(path: str) -> str:

@@ -8,13 +8,11 @@ from typing import Any
 from volfuse.core.capabilities import capability_numbers
 from volfuse.core.ids import short_id
 from volfuse.core.model import Container
-from volfuse.core.runplan import DEFAULT_PATH, ExecPlan, Limit, OwnMount, Program, RunPlan, Sandbox
-from volfuse.core.wire import HostConfig
-from volfuse.errors import InvalidSpec, NotFound, Unsupported
+from volfuse.core.runplan import DEFAULT_PATH, DEFAULT_SHM_BYTES, ExecPlan, Limit, OwnMount, Program, RunPlan, Sandbox
+from volfuse.core.wire import HostConfig, Resources
+from volfuse.errors import InvalidSpec, NotFound
 
-__all__ = ["check_network", "exec_plan", "hostname_of", "run_plan"]
-
-_SHM_BYTES = 64 * 1024 * 1024
+__all__ = ["exec_plan", "hostname_of", "limits_of", "run_plan"]
 
 
 def run_plan(
@@ -30,23 +28,26 @@ def run_plan(
 
     Raises:
         InvalidSpec: no command, an unknown capability or limit.
-        NotFound, Unsupported: a network that volfuse does not have.
+        NotFound: a network that volfuse does not have.
     """
     config, host = container.config, container.host_config
     arguments = [*(config.entrypoint or []), *(config.cmd or [])]
     if not arguments:
         raise InvalidSpec("no command specified")
-    check_network(host)
+    _check_network(host)
     return RunPlan(
         sandbox=Sandbox(
+            name=container.id,
             view=view,
             hostname=hostname_of(container),
+            domainname=config.domainname,
             host_network=host.network_mode == "host",
-            shm_bytes=host.shm_size or _SHM_BYTES,
+            shm_bytes=host.shm_size or DEFAULT_SHM_BYTES,
             read_only=host.readonly_rootfs,
             mounts=_own_mounts(mounts, read_only_root=host.readonly_rootfs),
             files=dict(files),
             init=bool(host.init),
+            resources=limits_of(host),
         ),
         program=Program(
             arguments=arguments,
@@ -59,6 +60,7 @@ def run_plan(
             columns=size[1],
             capabilities=capability_numbers(host.cap_add, host.cap_drop, privileged=host.privileged),
             no_new_privileges=_no_new_privileges(host),
+            oom_score_adj=host.oom_score_adj,
         ),
         limits=_limits(host.ulimits),
     )
@@ -96,6 +98,7 @@ def exec_plan(
             columns=size[1],
             capabilities=capability_numbers(host.cap_add, host.cap_drop, privileged=privileged or host.privileged),
             no_new_privileges=_no_new_privileges(host),
+            oom_score_adj=host.oom_score_adj,
         ),
         limits=_limits(host.ulimits),
     )
@@ -106,15 +109,12 @@ def hostname_of(container: Container) -> str:
     return container.config.hostname or short_id(container.id)
 
 
-def check_network(host: HostConfig) -> None:
-    """Refuse networks other than none at all and the host's.
+def _check_network(host: HostConfig) -> None:
+    """Refuse networks with a name.
 
     Raises:
-        Unsupported: another container's.
-        NotFound: one with a name.
+        NotFound: it is one.
     """
-    if host.network_mode.startswith("container:"):
-        raise Unsupported("volfuse does not share networks between containers: use --network none or host")
     if host.network_mode not in ("", "default", "bridge", "none", "host"):
         raise NotFound(f"network {host.network_mode} not found")
 
@@ -129,6 +129,11 @@ def _environment(container: Container, given: Sequence[str] | None, *, tty: bool
         else:
             variables.pop(name, None)
     return [f"{name}={value}" for name, value in variables.items()]
+
+
+def limits_of(host: HostConfig) -> Resources:
+    """Return the resources of a host config alone."""
+    return Resources(**{name: getattr(host, name) for name in Resources.__struct_fields__})
 
 
 def _no_new_privileges(host: HostConfig) -> bool:

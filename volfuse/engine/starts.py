@@ -133,7 +133,7 @@ class Starts:
                 view=str(self._views_directory / container.name),
                 files=preparation.etc_files(self._state, container),
                 mounts=preparation.own_mounts(mounts),
-                size=self._take_size(container.id),
+                size=self._take_size(container),
             )
             self._records.announce_mounts(container)
             log.open()
@@ -153,14 +153,15 @@ class Starts:
             error="",
             started_ns=run.started_ns,
             stopped=False,
+            oom_killed=False,
             restart_count=run.count,
         )
         self._containers.announce(started, "start")
         threading.Thread(target=self._attend, args=(run,), name=f"run-{container.name}", daemon=True).start()
 
-    def _take_size(self, container: ContainerId) -> tuple[int, int]:
+    def _take_size(self, container: Container) -> tuple[int, int]:
         with self._guard:
-            return self._sizes.pop(container, (0, 0))
+            return self._sizes.pop(container.id, container.host_config.console_size)
 
     def _forget_container(self, container: ContainerId) -> None:
         with self._guard:
@@ -220,7 +221,8 @@ class Starts:
 
     def _new_run(self, container: Container) -> Run:
         source = Input() if container.config.open_stdin else None
-        return Run(container.id, Output(self._records.log_of(container).write), source)
+        kept = container.host_config.log_config.type != "none"
+        return Run(container.id, Output(self._records.log_of(container).write if kept else None), source)
 
     def _attend(self, run: Run) -> None:
         """Wait for a program's end and do what follows (a thread of its own)."""
@@ -239,6 +241,9 @@ class Starts:
 
     def _settle(self, run: Run) -> bool:
         """Note a program's end; tell whether it is to be started again."""
+        lacked_memory = run.process is not None and run.process.lacked_memory()
+        if run.process is not None:
+            run.process.clear()
         with self._locks.hold([run.container]):
             container = self._store.container(run.container)
             if container is None:
@@ -257,7 +262,10 @@ class Starts:
                 exit_code=run.code,
                 finished_ns=ended_ns,
                 stopped=run.stopping,
+                oom_killed=lacked_memory,
             )
+            if lacked_memory:
+                self._containers.announce(ended, "oom")
             self._containers.announce(ended, "die", exitCode=str(run.code), execDuration=str(int(ran_s)))
             if not again:
                 self._runs.drop(run)

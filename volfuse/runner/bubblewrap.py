@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from volfuse.core.runplan import Sandbox
 
-__all__ = ["bubblewrap_arguments"]
+__all__ = ["bubblewrap_arguments", "maskable", "trial_arguments"]
 
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug")
 """Files that say much about the host (moby oci/defaults.go, MaskedPaths)."""
@@ -32,6 +32,11 @@ def bubblewrap_arguments(
     """
     numbers = (("--pidns", pid_namespace_fd), ("--info-fd", info_fd), ("--block-fd", block_fd))
     return [*_options(sandbox, masked), *(word for name, fd in numbers for word in (name, str(fd))), "--", "/"]
+
+
+def trial_arguments() -> list[str]:
+    """Return the arguments that show whether bubblewrap can make such sandboxes here: they run `true` in one."""
+    return [*_options(Sandbox(name="", view="/", hostname="trial"), frozenset()), "--", "true"]
 
 
 def _options(sandbox: Sandbox, masked: frozenset[str]) -> Iterator[str]:

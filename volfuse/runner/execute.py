@@ -34,6 +34,7 @@ __all__ = [
     "give_streams",
     "open_terminal",
     "set_limits",
+    "set_oom_score",
     "take_terminal",
 ]
 
@@ -143,6 +144,21 @@ def set_limits(limits: Sequence[Limit]) -> None:
             resource.setrlimit(number, (limit.soft, limit.hard))
         except (OSError, ValueError) as exc:
             raise CannotStart(f"error setting rlimit type {limit.name}: {exc}", 125) from exc
+
+
+def set_oom_score(adjustment: int) -> None:
+    """Say how much rather than others the kernel shall kill this process for lack of memory.
+
+    Raises:
+        CannotStart: less than before, which an ordinary user may not ask for.
+    """
+    if adjustment == 0:
+        return
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(adjustment))
+    except OSError as exc:
+        raise CannotStart(f"error setting oom score adj to {adjustment}: {_reason(exc)}", 125) from exc
 
 
 def become(program: Program, account: Account) -> None:

@@ -25,7 +25,7 @@ import msgspec
 
 from volfuse.core.runplan import ExecPlan, RunPlan
 from volfuse.errors import VolfuseError
-from volfuse.runner import execute, init, report, sandbox
+from volfuse.runner import cgroups, execute, init, report, sandbox
 from volfuse.sys.fdpassing import receive_with_fds
 from volfuse.sys.namespaces import (
     CLONE_NEWNS,
@@ -107,6 +107,7 @@ class _Launcher:
         self._selector = selectors.DefaultSelector()
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._children: dict[int, tuple[int, int]] = {}  # pidfd -> pid, serial
+        self._freezers: dict[int, str] = {}  # directories by pidfd
 
     def serve(self) -> None:
         """Serve until the daemon closes the socket; then end all programs."""
@@ -148,6 +149,7 @@ class _Launcher:
             return
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, serial)
+        self._freezers[pidfd] = plan.freezer if isinstance(plan, RunPlan) else ""
         self._selector.register(pidfd, selectors.EVENT_READ)
         self._send(Launched(serial), pidfd)
 
@@ -164,6 +166,7 @@ class _Launcher:
 
     def _reap(self, pidfd: int) -> None:
         pid, serial = self._children.pop(pidfd)
+        del self._freezers[pidfd]
         self._selector.unregister(pidfd)
         os.close(pidfd)
         _, status = os.waitpid(pid, 0)
@@ -177,6 +180,7 @@ class _Launcher:
     def _end_all(self) -> None:
         for pidfd in self._children:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            cgroups.thaw(self._freezers[pidfd])
         for pid, _ in self._children.values():
             os.waitpid(pid, 0)
 
@@ -195,13 +199,14 @@ def _child(plan: _Plan, streams: Sequence[int], channel_fd: int, target_fd: int)
 def _start(plan: _Plan, streams: Sequence[int], channel: socket.socket, target_fd: int) -> int:
     try:
         die_with_parent(signal.SIGKILL)
+        members = cgroups.members_files(plan.cgroups)  # before they are out of sight
         match plan:
             case RunPlan():
                 sandbox.build(plan.sandbox)
-                return _run(plan, streams, channel, with_init=plan.sandbox.init)
+                return _run(plan, streams, channel, members, with_init=plan.sandbox.init)
             case ExecPlan():
                 sandbox.enter(target_fd)
-                return _run(plan, streams, channel, with_init=False)
+                return _run(plan, streams, channel, members, with_init=False)
     except execute.CannotStart as exc:
         failure = report.Failure(str(exc)[:_TEXT_LENGTH], exc.exit_code)
     except (VolfuseError, OSError) as exc:
@@ -219,7 +224,9 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-def _run(plan: _Plan, streams: Sequence[int], channel: socket.socket, *, with_init: bool) -> int:
+def _run(
+    plan: _Plan, streams: Sequence[int], channel: socket.socket, members: Sequence[int], *, with_init: bool
+) -> int:
     program = plan.program
     account = execute.account_of(program)
     if program.tty:
@@ -229,6 +236,8 @@ def _run(plan: _Plan, streams: Sequence[int], channel: socket.socket, *, with_in
             os.dup2(fd, target)
         execute.give_streams(account.uid)
     execute.set_limits(plan.limits)
+    execute.set_oom_score(program.oom_score_adj)
+    cgroups.join(members)
     execute.become(program, account)
     if with_init and (child := os.fork()) != 0:
         return init.attend(child)

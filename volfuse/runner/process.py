@@ -10,10 +10,14 @@ import termios
 import threading
 from collections.abc import Callable, Sequence
 
+from volfuse.core.usage import Usage
+from volfuse.core.wire import Resources
 from volfuse.engine.streams import Input, Output
+from volfuse.runner.cgroups import Cgroup
 from volfuse.runner.loop import Loop
-from volfuse.runner.processes import Freezer, table_of
+from volfuse.runner.processes import processes_of, table_of
 from volfuse.runner.pumps import InputPump, OutputPump
+from volfuse.runner.usage import usage_of
 
 __all__ = ["RunningProcess", "Streams"]
 
@@ -85,9 +89,14 @@ class Streams:
 
 
 class RunningProcess:
-    """A process of the launcher's (`engine.ports.Process`)."""
+    """A process of the launcher's (`engine.ports.Process`).
 
-    def __init__(self, on_exit: Callable[[int], None], streams: Streams) -> None:
+    Attributes:
+        cgroup: the container's.
+    """
+
+    def __init__(self, on_exit: Callable[[int], None], streams: Streams, cgroup: Cgroup) -> None:
+        self.cgroup = cgroup
         self._on_exit = on_exit
         self._streams = streams
         self._lock = threading.Lock()
@@ -95,7 +104,6 @@ class RunningProcess:
         self._terminal_fd = -1  # guarded by _lock
         self._announced = False  # guarded by _lock: the caller knows of the process
         self._code: int | None = None  # guarded by _lock
-        self._freezer: Freezer | None = None  # the lock of the container, in the engine, guards it
         self.pid = 0
         self.made = threading.Event()
 
@@ -170,15 +178,27 @@ class RunningProcess:
 
     def freeze(self) -> None:
         """Stop all processes of its container (`engine.ports.Process`)."""
-        freezer = Freezer(self.pid)
-        freezer.freeze()
-        self._freezer = freezer
+        self.cgroup.freeze(self.pid)
 
     def thaw(self) -> None:
         """Let them go on."""
-        freezer, self._freezer = self._freezer, None
-        if freezer is not None:
-            freezer.thaw()
+        self.cgroup.thaw()
+
+    def limit(self, limits: Resources) -> None:
+        """Change the limits of its container (`engine.ports.Process`)."""
+        self.cgroup.limit(limits, self.pid)
+
+    def usage(self) -> Usage:
+        """Return what its container has used (`engine.ports.Process`)."""
+        return usage_of(processes_of(self.pid))
+
+    def lacked_memory(self) -> bool:
+        """Tell whether the kernel killed in its container for lack of memory (`engine.ports.Process`)."""
+        return self.cgroup.has_killed()
+
+    def clear(self) -> None:
+        """Take the container's cgroup away (`engine.ports.Process`)."""
+        self.cgroup.remove()
 
     def top(self, ps_arguments: str) -> tuple[list[str], list[list[str]]]:
         """Return ps(1) for all processes of its container (`engine.ports.Process`)."""

@@ -25,6 +25,7 @@ from volfuse.engine.ports import Process
 from volfuse.engine.streams import STDERR, STDOUT, Input, Output
 from volfuse.errors import CannotStart, Conflict, Unavailable
 from volfuse.runner import report
+from volfuse.runner.cgroups import Cgroup, Cgroups
 from volfuse.runner.launcher import MESSAGE_BYTES, Ended, Launch, Launched
 from volfuse.runner.loop import READ, Loop
 from volfuse.runner.process import RunningProcess, Streams
@@ -49,10 +50,12 @@ class LauncherRunner:
 
     Args:
         lock_fd: descriptor of the lock (`runner_lock`), which the launcher holds too.
+        cgroups: where the cgroups of containers are made.
     """
 
-    def __init__(self, lock_fd: int) -> None:
+    def __init__(self, lock_fd: int, cgroups: Cgroups) -> None:
         self._lock_fd = lock_fd
+        self.cgroups = cgroups
         self._serials = itertools.count(1)
         self._sending = threading.Lock()  # one message at a time
         self._guard = threading.Lock()
@@ -95,7 +98,14 @@ class LauncherRunner:
         """Start a container's program (`engine.ports.Runner`)."""
         if shutil.which("bwrap") is None:
             raise Unavailable("programs cannot be run in containers: install the Debian package bubblewrap")
-        return self._start(plan, output, input, on_exit, ())
+        cgroup = self.cgroups.of(plan.sandbox.name)
+        try:
+            cgroup.limit(plan.sandbox.resources)
+            plan = msgspec.structs.replace(plan, freezer=cgroup.freezer)
+            return self._start(plan, output, input, on_exit, (), cgroup)
+        except BaseException:
+            cgroup.remove()
+            raise
 
     def exec(
         self, container: Process, plan: ExecPlan, output: Output, input: Input | None, on_exit: Callable[[int], None]
@@ -107,7 +117,7 @@ class LauncherRunner:
         except ProcessLookupError as exc:
             raise Conflict("the container is not running") from exc
         try:
-            return self._start(plan, output, input, on_exit, (target_fd,))
+            return self._start(plan, output, input, on_exit, (target_fd,), container.cgroup)
         finally:
             os.close(target_fd)
 
@@ -118,11 +128,13 @@ class LauncherRunner:
         source: Input | None,
         on_exit: Callable[[int], None],
         target: Sequence[int],
+        cgroup: Cgroup,
     ) -> RunningProcess:
         if self._control is None or self._loop is None:
             raise Unavailable("the runner has not been started")
         streams = Streams(self._loop, output, source)
-        process = RunningProcess(on_exit, streams)
+        process = RunningProcess(on_exit, streams, cgroup)
+        plan = msgspec.structs.replace(plan, cgroups=cgroup.made)
         with ExitStack() as ours:
             with ExitStack() as theirs:
                 channel, their_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -29,7 +29,7 @@ from volfuse.sys.mountapi import (
     move_mount,
     open_tree,
 )
-from volfuse.sys.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS, setns
+from volfuse.sys.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS, set_domain_name, setns
 from volfuse.sys.pidfd import pid_of
 
 __all__ = ["build", "enter"]
@@ -52,6 +52,8 @@ def build(sandbox: Sandbox) -> None:
         for fd, kind in namespaces:
             setns(fd, kind)
         os.chdir("/")
+        if sandbox.domainname:
+            set_domain_name(os.fsencode(sandbox.domainname))
         _allow_set_user_id()
         _mount_sys()
         _place(files)

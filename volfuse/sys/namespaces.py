@@ -19,6 +19,7 @@ __all__ = [
     "deny_new_privileges",
     "die_with_parent",
     "drop_from_bounding_set",
+    "set_domain_name",
     "setns",
     "unshare",
 ]
@@ -46,6 +47,12 @@ def unshare(flags: int) -> None:
 def setns(fd: int, flags: int) -> None:
     """Enter a namespace by its descriptor, or several of a process by its pidfd (Linux 5.8)."""
     if LIBC.setns(fd, flags) != 0:
+        raise failed()
+
+
+def set_domain_name(name: bytes) -> None:
+    """Set the NIS domain name of this process' UTS namespace (setdomainname(2)): at most 64 bytes."""
+    if LIBC.setdomainname(name, ctypes.c_size_t(len(name))) != 0:
         raise failed()
 
 

@@ -46,6 +46,8 @@ def engine_of(**parts) -> SimpleNamespace:
         "observation",
         "execs",
         "trees",
+        "updates",
+        "cgroups",
     )
     missing = {name: SimpleNamespace() for name in names}
     return SimpleNamespace(**{**missing, "root": Path("/nowhere"), "events": EventLog(), **parts})

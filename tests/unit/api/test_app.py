@@ -92,7 +92,6 @@ def test_kinds_of_error(tmp_path, error, status, message):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/containers/c/stats"),
         ("POST", "/v1.51/build"),
         ("POST", "/build"),
         ("POST", "/networks/create"),

@@ -201,6 +201,12 @@ commit nope
 update web
 update --restart always web nope
 update --restart on-failure:3 web
+update -m 64m --memory-swap -1 --memory-reservation 8m --cpus 1.5 --cpuset-cpus 0 --cpuset-mems 0 --pids-limit 5 web
+update -c 5 --cpu-period 1000 --cpu-quota 2000 --pids-limit=-1 web
+update --cpus x web
+update --cpus 0.0000000001 web
+update --memory x web
+update --memory-swap=-2 web
 update --restart on-failure:x web
 container stop web
 container wait web
@@ -217,10 +223,12 @@ create -e A=1 -e HOME -e NOTSET -w /w -u 1:2 --entrypoint /bin/x -l a=b -l c --l
 create --read-only --rm -i vtwo
 create -it --init --stop-signal INT --stop-timeout 5 --volume-driver local --platform linux/amd64 vtwo
 create --ulimit nofile=10:20 --ulimit core=-1 --cap-add SYS_ADMIN --cap-drop all --privileged --restart on-failure:3 vtwo
-create --network none --dns 1.1.1.1 --add-host a:1.2.3.4 --group-add 5 --ipc host --pid host --uts host --userns host vtwo
+create --net none --dns 1.1.1.1 --add-host a:1.2.3.4 --group-add 5 --ipc host --pid host --uts host --userns host vtwo
 create -P -p 80:8080 -p 127.0.0.1:81:8081/udp --expose 90 vtwo
 create --security-opt no-new-privileges --shm-size 64m --runtime runc --annotation a=b --log-driver x --log-opt a=b vtwo
 create --log-driver none --log-opt a=b vtwo
+create -m 64m --memory-swap 1g --memory-reservation 8m --cpus .5 --cpuset-cpus 0 --cpuset-mems 0 --pids-limit 5 vtwo
+create -c 5 --cpu-period 1000 --cpu-quota 2000 --oom-score-adj 5 --dns-search a --dns-opt b --dns-option c vtwo
 create --health-cmd 'x y' --health-retries 3 --health-interval 3s vtwo
 create --no-healthcheck vtwo
 create --entrypoint '' vtwo x

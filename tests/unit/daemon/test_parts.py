@@ -83,3 +83,14 @@ def test_doctor_says_why_files_are_not_passed_through(tmp_path, monkeypatch, num
     assert found.state is Condition.DEGRADED
     assert found.detail == f"reads and writes go through the daemon: {reason}"
     assert list(mounts_below(os.fsencode(tmp_path), read_mountinfo())) == []
+
+
+def test_doctor_says_what_bubblewrap_says(tmp_path, monkeypatch):
+    program = tmp_path / "bwrap"
+    program.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    found = next(f for f in examine(tmp_path / "root") if f.capability == "bubblewrap")
+    assert found.state is Condition.DEGRADED
+    assert found.detail == f"{program}: bwrap: No permissions to create new namespace"
+    assert "programs cannot be run in containers" in found.advice

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
+
+from volfuse.core.resources import Controller
 
 _S = 10.0
 
@@ -17,6 +20,9 @@ class FakeProcess:
         self._on_exit = on_exit
         self._ends_by = ends_by
         self._ended = False
+        self.limits = None
+        self.out_of_memory = False
+        self.cleared = False
 
     def end(self, code: int) -> None:
         self._ended = True
@@ -37,9 +43,20 @@ class FakeProcess:
     def thaw(self) -> None:
         self.signals.append("thaw")
 
+    def limit(self, limits) -> None:
+        self.limits = limits
+
+    def lacked_memory(self) -> bool:
+        return self.out_of_memory
+
+    def clear(self) -> None:
+        self.cleared = True
+
 
 class FakeRunner:
     """Takes the place of `runner.LauncherRunner`."""
+
+    cgroups = SimpleNamespace(version=2, controllers=frozenset({Controller.MEMORY, Controller.CPU}), reason="")
 
     def __init__(self, *, ends_by=(9, 15)) -> None:
         self._ends_by = ends_by

@@ -35,6 +35,6 @@ END = ["--pidns", "5", "--info-fd", "6", "--block-fd", "7", "--", "/"]
     ],
 )
 def test_arguments(more, masked, wanted):
-    sandbox = Sandbox(view="/v/c", hostname="box", **more)
+    sandbox = Sandbox(name="c", view="/v/c", hostname="box", **more)
     found = bubblewrap_arguments(sandbox, pid_namespace_fd=5, info_fd=6, block_fd=7, masked=frozenset(masked))
     assert found == [*wanted, *END]

@@ -21,6 +21,7 @@ import sys, threading
 from pathlib import Path
 from volfuse.core.runplan import Program, RunPlan, Sandbox
 from volfuse.engine.streams import Output
+from volfuse.runner.cgroups import Cgroups
 from volfuse.runner.runner import LauncherRunner, runner_lock
 
 root, *arguments = sys.argv[1:]
@@ -29,8 +30,9 @@ def on_exit(code):
     codes.append(code)
     ended.set()
 output = Output(lambda stream, chunk: sys.stdout.write(chunk.decode()))
-with runner_lock(Path(root + ".lock")) as lock_fd, LauncherRunner(lock_fd) as runner:
-    plan = RunPlan(sandbox=Sandbox(view=root, hostname="box"), program=Program(arguments=arguments, environment=[]))
+with runner_lock(Path(root + ".lock")) as lock_fd, LauncherRunner(lock_fd, Cgroups()) as runner:
+    sandbox = Sandbox(name="c", view=root, hostname="box")
+    plan = RunPlan(sandbox=sandbox, program=Program(arguments=arguments, environment=[]))
     runner.run(plan, output, None, on_exit)
     assert ended.wait(30)
 sys.exit(codes[0])

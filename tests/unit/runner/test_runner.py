@@ -13,6 +13,7 @@ from tests.support import needs
 from volfuse.core.runplan import ExecPlan, Program, RunPlan, Sandbox
 from volfuse.engine.streams import Input, Output
 from volfuse.errors import CannotStart, Unavailable
+from volfuse.runner.cgroups import Cgroups
 from volfuse.runner.runner import LauncherRunner, runner_lock
 
 _S = 30.0
@@ -64,13 +65,13 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def runner(tmp_path, open_descriptors):
-    with runner_lock(tmp_path / "lock") as lock_fd, LauncherRunner(lock_fd) as running:
+    with runner_lock(tmp_path / "lock") as lock_fd, LauncherRunner(lock_fd, Cgroups()) as running:
         yield running
 
 
 def plan(root, *arguments, **program):
     return RunPlan(
-        sandbox=Sandbox(view=str(root), hostname="box"),
+        sandbox=Sandbox(name="c", view=str(root), hostname="box"),
         program=Program(arguments=list(arguments), environment=["PATH=/bin"], **program),
     )
 
@@ -159,7 +160,7 @@ def test_exec_enters_the_container(runner, root):
 def test_programs_end_with_the_runner(root, tmp_path):
     ran = Ran()
     with runner_lock(tmp_path / "lock") as lock_fd:
-        with LauncherRunner(lock_fd) as running:
+        with LauncherRunner(lock_fd, Cgroups()) as running:
             pid = running.run(plan(root, "sleep", "600"), ran.output, None, ran.on_exit).pid
         assert not os.path.exists(f"/proc/{pid}")
     with pytest.raises((CannotStart, Unavailable)):
@@ -167,6 +168,6 @@ def test_programs_end_with_the_runner(root, tmp_path):
 
 
 def test_the_lock_is_free_after_the_runner(tmp_path):
-    with runner_lock(tmp_path / "lock") as lock_fd, LauncherRunner(lock_fd):
+    with runner_lock(tmp_path / "lock") as lock_fd, LauncherRunner(lock_fd, Cgroups()):
         assert subprocess.run(["flock", "-n", tmp_path / "lock", "true"]).returncode == 1
     assert subprocess.run(["flock", "-n", tmp_path / "lock", "true"]).returncode == 0
