@@ -6,6 +6,7 @@ zero value of any type (docker-py sends `"Hostname": null`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -111,11 +112,17 @@ def parse_json(body: bytes, kind: type[T]) -> T:
         InvalidSpec: not JSON, or a field of a wrong type.
     """
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(body), msgspec.inspect.type_info(kind)), kind)
+        return msgspec.convert(_without_nulls(msgspec.json.decode(body), _shape(kind)), kind)  # type: ignore[arg-type]
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise InvalidSpec(f"invalid JSON: {exc}") from exc
     except RecursionError as exc:
         raise InvalidSpec("invalid JSON: nested too deeply") from exc
+
+
+@functools.cache
+def _shape(kind: type) -> msgspec.inspect.Type:
+    """Return what a type is made of; to find that out takes longer than a container's creation."""
+    return msgspec.inspect.type_info(kind)
 
 
 def _without_nulls(value: object, info: msgspec.inspect.Type) -> object:

@@ -6,7 +6,6 @@ empty, and nothing else: what Docker does (docker-semantics 8.16).
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from volfuse.core.resources import Controller, limited
 from volfuse.core.restart import check_policy
 from volfuse.core.runplan import DEFAULT_SHM_BYTES
 from volfuse.core.wire import CreateRequest, HostConfig
+from volfuse.engine.places import make_places
 from volfuse.engine.ports import PrivateTrees, Store
 from volfuse.engine.preparation import make_sources
 from volfuse.engine.rootpath import make_directories, open_directory
@@ -35,9 +35,6 @@ from volfuse.errors import Internal, NotFound
 from volfuse.fs.copytree import copy_tree
 
 __all__ = ["Creator", "Draft"]
-
-_PLACES = (b"/dev", b"/etc", b"/proc", b"/sys")
-_ETC_FILES = (b"hostname", b"hosts", b"resolv.conf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +226,7 @@ class _Build:
                 if working_dir:
                     make_directories(root_fd, os.fsencode(working_dir))
                 if read_only:
-                    _make_places(root_fd)
+                    make_places(root_fd)  # later they cannot be made any more
             finally:
                 os.close(root_fd)
 
@@ -244,20 +241,6 @@ class _Build:
         change.rows.put_container(container)
         change.place(self._tree, self._state.container_dir(container.id))
         return container
-
-
-def _make_places(root_fd: int) -> None:
-    """Make what a program's start puts mounts on, and cannot make any more where the root is read-only."""
-    for directory in _PLACES:
-        make_directories(root_fd, directory)
-    etc_fd = open_directory(root_fd, b"/etc")
-    try:
-        for name in _ETC_FILES:
-            with contextlib.suppress(FileExistsError):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                os.close(os.open(name, flags, 0o644, dir_fd=etc_fd))
-    finally:
-        os.close(etc_fd)
 
 
 def _over_file(mount: MountPoint) -> Internal:

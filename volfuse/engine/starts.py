@@ -126,6 +126,7 @@ class Starts:
             if container.state.started_ns:
                 self._views.empty_tmpfs(container)
             preparation.make_mount_points(container)
+            self._views.make_places(container)
             mounts = self._views.shown(container)
             preparation.check_kinds(mounts)
             plan = run_plan(

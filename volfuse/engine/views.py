@@ -21,6 +21,7 @@ from volfuse.core.datapath import DataPath
 from volfuse.core.model import Container, MountPoint, MountType
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.core.wire import TmpfsOptions
+from volfuse.engine.places import make_places
 from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
@@ -111,6 +112,15 @@ class Views:
         with contextlib.suppress(NotFound):
             self._table.detach(container.name)
         self.attach(container)
+
+    def make_places(self, container: Container) -> None:
+        """Make the places for a start's mounts in a container's private tree: through the view they would cost more."""
+        view = self._table.get(os.fsencode(container.name))
+        root = next((mount for mount in view.mounts if not mount.destination), None) if view is not None else None
+        if view is None or root is None or root.readonly or not isinstance(root.source, Source):
+            return
+        if made := make_places(root.source.fd):
+            self._table.changed(view, made)
 
     def empty_tmpfs(self, container: Container) -> None:
         """Empty a container's tmpfs mounts, which do not outlive its programs."""

@@ -39,6 +39,7 @@ _MEMBERS = "cgroup.procs"
 _FREEZE_V1 = "freezer.state"
 _SWAP_FILES = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 _ABSENT = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EBUSY, errno.EOPNOTSUPP))
+_NO_LIMIT = ("max", "-1")
 _REMOVAL_S = 1.0
 _ROUNDS = 100
 
@@ -146,7 +147,7 @@ class Cgroup:
         """
         for controller, name, text in self._settings(limits):
             directory = self.directories.get(controller)
-            if directory is None:
+            if directory is None or (text in _NO_LIMIT and not directory.exists()):
                 continue
             self._make(directory)
             try:

@@ -24,6 +24,7 @@ from volfuse.runner.bubblewrap import bubblewrap_arguments, maskable
 from volfuse.sys.mount import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, mount
 from volfuse.sys.mountapi import (
     MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_SYMLINKS,
     OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
     move_mount,
@@ -185,10 +186,25 @@ def _place(files: Mapping[str, int]) -> None:
     """Put files of the host, already cloned as mounts, where the container expects them."""
     for destination, fd in files.items():
         try:
-            os.makedirs(os.path.dirname(destination), exist_ok=True)
-            os.close(os.open(destination, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644))
-        except OSError as exc:
-            if exc.errno == errno.EROFS:  # an image without the file below a read-only root
-                continue
-            raise
-        move_mount(fd, b"", _AT_FDCWD, os.fsencode(destination), MOVE_MOUNT_F_EMPTY_PATH)
+            _move(fd, destination)
+        except FileNotFoundError:
+            if _make_file(destination):
+                _move(fd, destination)
+
+
+def _move(fd: int, destination: str) -> None:
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS
+    move_mount(fd, b"", _AT_FDCWD, os.fsencode(destination), flags)
+
+
+def _make_file(path: str) -> bool:
+    """Make an empty file where a path leads; tell whether that was possible, below a read-only root it is not."""
+    target = os.path.realpath(path)
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644))
+    except OSError as exc:
+        if exc.errno == errno.EROFS:
+            return False
+        raise
+    return True

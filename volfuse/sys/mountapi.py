@@ -20,6 +20,7 @@ __all__ = [
     "MOUNT_ATTR_NOSUID",
     "MOUNT_ATTR_RDONLY",
     "MOVE_MOUNT_F_EMPTY_PATH",
+    "MOVE_MOUNT_T_SYMLINKS",
     "OPEN_TREE_CLOEXEC",
     "OPEN_TREE_CLONE",
     "detached_mount",
@@ -32,6 +33,7 @@ __all__ = [
 OPEN_TREE_CLONE: Final = 1
 OPEN_TREE_CLOEXEC: Final = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
+MOVE_MOUNT_T_SYMLINKS: Final = 0x10
 MOUNT_ATTR_RDONLY: Final = 0x1
 MOUNT_ATTR_NOSUID: Final = 0x2
 MOUNT_ATTR_NODEV: Final = 0x4

@@ -216,6 +216,20 @@ def test_limits_can_be_raised_and_lowered():
         cgroup.remove()
 
 
+def test_no_limit_is_no_cgroup():
+    cgroups = Cgroups.find()
+    needs({Controller.CPU, Controller.PIDS} <= cgroups.controllers, f"no such limits: {cgroups.reason}")
+    cgroup = cgroups.of(f"test-{uuid.uuid4().hex}")
+    try:
+        cgroup.limit(Resources(pids_limit=0, cpu_quota=-1))  # the docker command always says so of processes
+        assert cgroup.made == []
+        cgroup.limit(Resources(pids_limit=5))
+        cgroup.limit(Resources(pids_limit=-1))
+        assert (Path(cgroup.made[0]) / "pids.max").read_text() == "max\n"
+    finally:
+        cgroup.remove()
+
+
 def test_a_limit_that_the_kernel_refuses_is_named():
     cgroups = Cgroups.find()
     needs(Controller.CPUSET in cgroups.controllers, f"no such limit: {cgroups.reason}")
