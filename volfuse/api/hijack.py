@@ -57,6 +57,16 @@ async def take_body(request: web.Request) -> bytes:
     return body
 
 
+class _Protocol(asyncio.StreamReaderProtocol):
+    """A stream's protocol that knows whether the connection is gone: its transport cannot be told twice."""
+
+    lost = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        super().connection_lost(exc)
+
+
 class Connection:
     """A connection that was taken over; an asynchronous context manager that closes it."""
 
@@ -70,7 +80,7 @@ class Connection:
         self._http: Any = request.protocol
         loop = asyncio.get_running_loop()
         self.reader = asyncio.StreamReader(limit=_BUFFER_BYTES, loop=loop)
-        self._protocol = asyncio.StreamReaderProtocol(self.reader, loop=loop)
+        self._protocol = _Protocol(self.reader, loop=loop)
         self._writer = asyncio.StreamWriter(transport, self._protocol, self.reader, loop)
         self._head_is_received = False
 
@@ -95,7 +105,8 @@ class Connection:
                 with contextlib.suppress(ConnectionError):
                     await self._writer.wait_closed()
         finally:  # a client that does not read would hold the connection for ever
-            self._transport.abort()
+            if not self._protocol.lost:
+                self._transport.abort()
             self._http.connection_lost(None)
 
     async def begin(self, content_type: str) -> None:
