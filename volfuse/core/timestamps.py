@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from volfuse.core.filters import Filters
 from volfuse.errors import InvalidSpec
+
+if TYPE_CHECKING:  # commands parse durations and have no filters of the daemon's
+    from volfuse.core.filters import Filters
 
 __all__ = ["parse_duration", "parse_timestamp", "until"]
 
