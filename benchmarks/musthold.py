@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.growth import name_of
 from benchmarks.memory import LEFT_BYTES, LIVE_BYTES, WALKED
+from benchmarks.programs import BEYOND_MS, GROWTH_MIB, LEFT, RUNNING, WHOLE
 from benchmarks.results import Facts, Row, Section, quartiles, ratio, text_of_ratio
 from benchmarks.targets import BINDFS, FUSEPY, NATIVE, PRIVATE, SHARED
 
@@ -29,6 +30,7 @@ CHANGES = tuple(
 )
 FEW, MANY = name_of(2), name_of(200)
 LIVE_LIMIT, LEFT_LIMIT = 500.0, 50.0
+BEYOND_LIMIT, GROWTH_LIMIT = 60.0, 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,12 @@ def evaluate(sections: Iterable[Section | Facts], bounds: Sequence[Bound] = BOUN
     """Judge what was measured."""
     by_key = {section.key: section for section in sections}
     verdicts = [_judge(bound, _row(by_key.get(bound.section), bound.row)) for bound in bounds]
-    memory = by_key.get("memory")
-    return verdicts + (_judge_memory(memory) if isinstance(memory, Facts) else [])
+    memory, programs = by_key.get("memory"), by_key.get("programs")
+    if isinstance(memory, Facts):
+        verdicts += _judge_memory(memory)
+    if isinstance(programs, Facts):
+        verdicts += _judge_programs(programs)
+    return verdicts
 
 
 def held(verdicts: Iterable[Verdict]) -> bool:
@@ -112,15 +118,32 @@ def _judge(bound: Bound, row: Row | None) -> Verdict:
 
 
 def _judge_memory(facts: Facts) -> list[Verdict]:
-    found, live, left = (facts.value(name) for name in (WALKED, LIVE_BYTES, LEFT_BYTES))
-    wanted = next(int(unit.removeprefix("of ")) for name, _, unit in facts.rows if name == WALKED)
+    live, left = (facts.value(name) for name in (LIVE_BYTES, LEFT_BYTES))
     return [
-        Verdict(WALKED, f"{wanted:,}", None if found is None else f"{found:,.0f}", "", found == wanted),
+        _all_of(WALKED, facts),
         _below(LIVE_BYTES, live, LIVE_LIMIT),
         _below(LEFT_BYTES, left, LEFT_LIMIT),
     ]
 
 
-def _below(what: str, value: float | None, limit: float) -> Verdict:
-    shown = None if value is None else f"{value:.0f} bytes"
-    return Verdict(what, f"below {limit:.0f} bytes", shown, "", value is not None and value < limit)
+def _judge_programs(facts: Facts) -> list[Verdict]:
+    left = [(name, value) for name, value, _ in facts.rows if name.startswith(LEFT)]
+    return [
+        _below(BEYOND_MS, facts.value(BEYOND_MS), BEYOND_LIMIT, "ms"),
+        _all_of(RUNNING, facts),
+        *(Verdict(name, "0", f"{value:.0f}", "", value <= 0) for name, value in left),
+        _all_of(WHOLE, facts),
+        _below(GROWTH_MIB, facts.value(GROWTH_MIB), GROWTH_LIMIT, "MiB"),
+    ]
+
+
+def _all_of(what: str, facts: Facts) -> Verdict:
+    """Judge a count whose unit says how many there should be."""
+    found = facts.value(what)
+    wanted = next(int(unit.removeprefix("of ")) for name, _, unit in facts.rows if name == what)
+    return Verdict(what, f"{wanted:,}", None if found is None else f"{found:,.0f}", "", found == wanted)
+
+
+def _below(what: str, value: float | None, limit: float, unit: str = "bytes") -> Verdict:
+    shown = None if value is None else f"{value:.0f} {unit}"
+    return Verdict(what, f"below {limit:.0f} {unit}", shown, "", value is not None and value < limit)

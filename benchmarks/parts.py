@@ -15,6 +15,7 @@ from benchmarks.growth import by_size, by_views, large_directory, name_of
 from benchmarks.memory import measure_memory
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.places import Place
+from benchmarks.programs import measure_programs
 from benchmarks.results import Facts, Row, Section
 from benchmarks.rounds import Measure, calibrated, prepared
 from benchmarks.targets import BINDFS, NATIVE, SHARED, Target
@@ -159,6 +160,10 @@ def _containers(plan: Plan, work: Path) -> Facts:
     return measure_containers(work / "root", plan.containers)
 
 
+def _programs(plan: Plan, work: Path) -> Facts:
+    return measure_programs(work, plan.rounds, at_once=100, runs=1000 if plan.full else 100, say=plan.say)
+
+
 PARTS: dict[str, Part] = {
     "operations": _operations,
     "workloads": _workloads,
@@ -166,6 +171,7 @@ PARTS: dict[str, Part] = {
     "sizes": _sizes,
     "memory": _memory,
     "containers": _containers,
+    "programs": _programs,
 }
 
 
