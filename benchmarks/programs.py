@@ -65,8 +65,8 @@ def measure_programs(work: Path, rounds: int, at_once: int, runs: int, say: Call
             rows += part()
     note = (
         f"By the command `{Path(command[0]).name}`. A start is `run --rm -v shared:/shared box true` until the command "
-        "has ended; *bwrap alone* is the same program on a copy of the same files, in namespaces of its own with the same "
-        "mounts. Rounds visit all in turn."
+        "has ended; *bwrap alone* is the same program on a copy of the same files, in namespaces of its own with the "
+        "same mounts. Rounds visit all in turn."
     )
     return Facts("programs", "Programs in containers", note, rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pty
 import re
@@ -12,6 +13,8 @@ import tarfile
 import time
 
 import pytest
+
+from tests.integration.conftest import busybox_rootfs
 
 _DEADLINE_S = 30.0
 
@@ -285,7 +288,9 @@ def test_diff_export_and_commit(docker_command, busybox, tmp_path):
         "A /opt",
         "A /opt/x",
     ]
-    docker_command("commit", "-c", 'CMD ["cat", "/etc/new"]', "-c", "ENV A=b", "one", "made:1")
+    docker_command("commit", "-a", "me", "-c", 'CMD ["cat", "/etc/new"]', "-c", "ENV A=b", "one", "made:1")
+    assert docker_command("inspect", "-f", "{{.Author}}", "made:1").stdout == "me\n"
+    assert docker_command("history", "--no-trunc", "--format", "{{.CreatedBy}}", "made:1").stdout.startswith("sh -c ")
     assert docker_command("run", "--rm", "made:1").stdout == "a\n"
     assert docker_command("run", "--rm", "made:1", "ls", "-A", "/data").stdout == ""
     assert docker_command("inspect", "-f", "{{json .Config.Volumes}}", "made:1").stdout == '{"/data":{}}\n'
@@ -389,3 +394,17 @@ def test_destinations_that_pass_create_and_not_start(docker_command, busybox, de
     docker_command("create", "--name", "one", "-v", destination, busybox, "true")
     assert stderr in docker_command("start", "one", status=1).stderr
     docker_command("rm", "-v", "one")
+
+
+def test_files_of_a_container_below_etc(docker_command, daemon):
+    """Docker's own are there, and links of an image are followed, also where they lead to nothing."""
+    archive = io.BytesIO(busybox_rootfs())
+    with tarfile.open(fileobj=archive, mode="a") as tar:
+        for name, target in (("etc/resolv.conf", "../run/systemd/resolv.conf"), ("etc/hosts", "/etc/hosts.real")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tar.addfile(link)
+    docker_command("import", "-", "linked:1", stdin=archive.getvalue())
+    show = "cd /etc; cat hostname; grep -c localhost hosts; cat resolv.conf; readlink mtab; readlink hosts"
+    shown = docker_command("run", "--rm", "-h", "here", "--dns", "192.0.2.1", "linked:1", "sh", "-c", show).stdout
+    assert shown == "here\n2\nnameserver 192.0.2.1\n/proc/mounts\n/etc/hosts.real\n"

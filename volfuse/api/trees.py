@@ -51,6 +51,7 @@ class TreeRoutes:
             container,
             name=f"{repository}:{tag}" if repository and tag else repository,
             comment=request.query.get("comment", ""),
+            author=request.query.get("author", ""),
             changes=[line for text in request.query.getall("changes", []) for line in text.splitlines()],
             config=config,
             pause=boolean(request, "pause", default=True),

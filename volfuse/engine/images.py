@@ -65,7 +65,15 @@ class Images:
         return image
 
     def make(
-        self, stream: BinaryIO, *, reference: str, message: str, changes: Sequence[str], config: Config | None
+        self,
+        stream: BinaryIO,
+        *,
+        reference: str,
+        message: str,
+        changes: Sequence[str],
+        config: Config | None,
+        author: str = "",
+        created_by: str = "",
     ) -> Image:
         """Make an image of a tar of a file tree and of a config, and say so to nobody.
 
@@ -75,7 +83,14 @@ class Images:
         references = [parse_reference(reference).familiar] if reference else []
         with self._state.workspace() as workspace:
             built = self._builder.import_tar(
-                stream, workspace, changes=changes, message=message, created_ns=self._clock.now_ns(), config=config
+                stream,
+                workspace,
+                changes=changes,
+                message=message,
+                created_ns=self._clock.now_ns(),
+                config=config,
+                author=author,
+                created_by=created_by,
             )
             self._keep(built, references)
         return built.image

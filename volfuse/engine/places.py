@@ -1,4 +1,4 @@
-"""Places in a container's tree that a program's start puts mounts on."""
+"""Places in a container's tree that a program's start puts mounts on, and the list of mounts (moby setupInitLayer)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def make_places(root_fd: int) -> list[bytes]:
     except NotADirectoryError:
         return made
     try:
-        return made + [b"/etc/" + name for name in _FILES if _make_file(etc_fd, name)]
+        made += [b"/etc/" + name for name in _FILES if _make_file(etc_fd, name)]
+        return made + ([b"/etc/mtab"] if _make_link(etc_fd, b"mtab", b"/proc/mounts") else [])
     finally:
         os.close(etc_fd)
 
@@ -40,6 +41,14 @@ def _make_directory(root_fd: int, path: bytes) -> bool:
 def _make_file(etc_fd: int, name: bytes) -> bool:
     try:
         os.close(os.open(name, _NEW, 0o644, dir_fd=etc_fd))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make_link(etc_fd: int, name: bytes, target: bytes) -> bool:
+    try:
+        os.symlink(target, name, dir_fd=etc_fd)
     except FileExistsError:
         return False
     return True

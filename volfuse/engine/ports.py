@@ -162,6 +162,8 @@ class ImageBuilder(Protocol):
         message: str,
         created_ns: int,
         config: Config | None = None,
+        author: str = "",
+        created_by: str = "",
     ) -> BuiltImage:
         """Unpack the tar of one file tree; the changes are applied to `config`, or to an empty one."""
         ...

@@ -66,6 +66,7 @@ class Trees:
         *,
         name: str = "",
         comment: str = "",
+        author: str = "",
         changes: Sequence[str] = (),
         config: Config | None = None,
         pause: bool = True,
@@ -87,7 +88,15 @@ class Trees:
         base = msgspec.structs.replace(base, hostname="", domainname="", image="")
         with self._paused(container) if pause else contextlib.nullcontext():
             stream = io.BufferedReader(_Chunks(self._tar(container)))
-            image = self._images.make(stream, reference=name, message=comment, changes=changes, config=base)
+            image = self._images.make(
+                stream,
+                reference=name,
+                message=comment,
+                changes=changes,
+                config=base,
+                author=author,
+                created_by=" ".join(own.cmd or ()),
+            )
         self._containers.announce(container, "commit", comment=comment, imageID=image.id, imageRef=name)
         return image
 

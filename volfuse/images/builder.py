@@ -53,6 +53,8 @@ class ArchiveImageBuilder:
         message: str,
         created_ns: int,
         config: Config | None = None,
+        author: str = "",
+        created_by: str = "",
     ) -> BuiltImage:
         """Make an image of a tar, compressed or not, that holds one file tree.
 
@@ -61,6 +63,7 @@ class ArchiveImageBuilder:
             changes: Dockerfile instructions for the config.
             config: what they are applied to; an empty one if not given.
             message: comment of the image and of its history.
+            created_by: the command that its history names.
 
         Raises:
             InvalidSpec: a change or the archive is not valid.
@@ -74,10 +77,11 @@ class ArchiveImageBuilder:
             config=config,
             size=size,
             layers=diff_ids,
-            history=[History(created_ns=created_ns, comment=message, size=size)],
+            history=[History(created_ns=created_ns, created_by=created_by, comment=message, size=size)],
             architecture=self._platform.architecture,
             os=self._platform.os,
             comment=message,
+            author=author,
         )
         return BuiltImage(msgspec.structs.replace(image, id=image_id(encode_image(image))), rootfs)
 
