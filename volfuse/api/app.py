@@ -15,6 +15,7 @@ from volfuse.api.errors import error_middleware
 from volfuse.api.events import EventRoutes
 from volfuse.api.execs import ExecRoutes
 from volfuse.api.images import ImageRoutes
+from volfuse.api.networks import NetworkRoutes
 from volfuse.api.replies import add_headers
 from volfuse.api.route import RouteGroup
 from volfuse.api.running import RunningRoutes
@@ -55,6 +56,7 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
         RunningRoutes(engine.lifecycle, engine.observation, workers),
         StatsRoutes(engine.observation, workers),
         UpdateRoutes(engine.updates, workers),
+        NetworkRoutes(engine.networks, workers),
         AttachRoutes(engine.starts, engine.observation, engine.containers, workers),
         ExecRoutes(engine.execs, workers),
         TreeRoutes(engine.trees, workers),

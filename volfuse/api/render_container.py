@@ -44,7 +44,7 @@ def container_json(container: Container, *, size: tuple[int, int] | None = None)
         "GraphDriver": {"Name": "volfuse", "Data": None},
         "Mounts": mounts_json(container.mounts),
         "Config": config_json(container.config) | {"Image": container.image_ref},
-        "NetworkSettings": _NETWORK_SETTINGS,
+        "NetworkSettings": _NETWORK_SETTINGS | {"Networks": _networks_json(container)},
     }
     if size is not None:
         value |= {"SizeRw": size[0], "SizeRootFs": size[1]}
@@ -69,7 +69,28 @@ _NETWORK_SETTINGS: dict[str, Any] = {
     "IPPrefixLen": 0,
     "IPv6Gateway": "",
     "MacAddress": "",
-    "Networks": {},
+}
+
+
+def _networks_json(container: Container) -> dict[str, Any]:
+    return {name: _ENDPOINT | endpoint for name, endpoint in container.networks.items()}
+
+
+_ENDPOINT: dict[str, Any] = {
+    "IPAMConfig": None,
+    "Links": None,
+    "Aliases": None,
+    "MacAddress": "",
+    "DriverOpts": None,
+    "NetworkID": "",
+    "EndpointID": "",
+    "Gateway": "",
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "DNSNames": None,
 }
 
 
@@ -110,7 +131,7 @@ def container_summary_json(
         "State": container.state.status.value,
         "Status": status_text(container.state, now_ns),
         "HostConfig": {"NetworkMode": network_mode(container.host_config)},
-        "NetworkSettings": {"Networks": {}},
+        "NetworkSettings": {"Networks": _networks_json(container)},
         "Mounts": mounts_json(container.mounts),
     }
     if size is not None:

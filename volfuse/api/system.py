@@ -26,7 +26,7 @@ from volfuse.core.model import Container, Status
 from volfuse.core.resources import Controller
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import Cgroups
-from volfuse.errors import InvalidSpec, NotFound
+from volfuse.errors import InvalidSpec
 
 __all__ = ["SystemRoutes"]
 
@@ -54,9 +54,6 @@ class SystemRoutes:
         yield Route("GET", "/version", self.version)
         yield Route("GET", "/info", self.info)
         yield Route("GET", "/system/df", self.disk_usage)
-        yield Route("GET", "/networks", self.networks)
-        yield Route("GET", "/networks/{name}", self.network)
-        yield Route("POST", "/networks/prune", self.prune_networks)
         yield Route("POST", "/build/prune", self.prune_build_cache)
 
     async def ping(self, _request: web.Request) -> web.Response:
@@ -70,18 +67,6 @@ class SystemRoutes:
     async def info(self, _request: web.Request) -> web.Response:
         """Serve `GET /info`."""
         return json_reply(await self._workers.call(self._info_json))
-
-    async def networks(self, _request: web.Request) -> web.Response:
-        """Serve `GET /networks`: there are none."""
-        return json_reply([])
-
-    async def network(self, request: web.Request) -> web.Response:
-        """Serve `GET /networks/N`."""
-        raise NotFound(f"network {request.match_info['name']} not found: volfuse has no networks")
-
-    async def prune_networks(self, _request: web.Request) -> web.Response:
-        """Serve `POST /networks/prune`, which is part of `docker system prune`."""
-        return json_reply({"NetworksDeleted": []})
 
     async def prune_build_cache(self, _request: web.Request) -> web.Response:
         """Serve `POST /build/prune`, which is part of `docker system prune`."""

@@ -20,7 +20,6 @@ _WEBSOCKET = "attach by `POST /containers/C/attach`"
 _REGISTRY = "volfuse has no registry: bring images in with `import` or `load`"
 _BUILD = "volfuse does not build images: bring them in with `import` or `load`"
 _SAVE = "volfuse does not write image archives"
-_NETWORKS = "volfuse has no networks"
 _SWARM = "volfuse is not part of a swarm"
 _PLUGINS = "volfuse has no plugins"
 
@@ -36,7 +35,6 @@ _ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", "/distribution/{rest:.*}", _REGISTRY),
     ("GET", "/images/get", _SAVE),
     ("GET", "/images/{name:.+}/get", _SAVE),
-    ("*", "/networks/{rest:.*}", _NETWORKS),
     *(
         ("*", f"/{thing}{{rest:(/.*)?}}", _SWARM)
         for thing in ("swarm", "nodes", "services", "tasks", "secrets", "configs")

@@ -25,6 +25,8 @@ __all__ = [
     "CONTAINER_PRUNE",
     "IMAGE_LIST",
     "IMAGE_PRUNE",
+    "NETWORK_LIST",
+    "NETWORK_PRUNE",
     "NO_FILTERS",
     "VOLUME_LIST",
     "VOLUME_PRUNE",
@@ -157,6 +159,11 @@ _STATUS_ORDER = (
 )
 
 VOLUME_LIST: dict[str, Check | None] = {"dangling": _check_boolean, "name": None, "driver": None, "label": None}
+NETWORK_LIST: dict[str, Check | None] = {
+    **dict.fromkeys(("driver", "id", "label", "name", "scope", "type")),
+    "dangling": _check_boolean,
+}
+NETWORK_PRUNE: dict[str, Check | None] = {"label": None, "label!": None, "until": None}
 VOLUME_PRUNE: dict[str, Check | None] = {"label": None, "label!": None, "all": _check_boolean}
 CONTAINER_LIST: dict[str, Check | None] = {
     **dict.fromkeys(("ancestor", "before", "id", "isolation", "label", "name", "since", "volume", "network")),

@@ -17,7 +17,7 @@ from volfuse.core.signals import parse_signal
 from volfuse.core.wire import Config, CreateRequest, HostConfig
 from volfuse.errors import InvalidSpec, Unsupported
 
-__all__ = ["check_config", "check_host", "check_size", "left_out"]
+__all__ = ["OWN_NETWORKS", "check_config", "check_host", "check_size", "endpoints", "left_out"]
 
 _UNSUPPORTED: tuple[tuple[str, frozenset[Any], str], ...] = (
     ("cgroup_parent", frozenset({""}), "--cgroup-parent: volfuse chooses the cgroups of containers"),
@@ -42,6 +42,8 @@ _KNOWN: tuple[tuple[str, frozenset[str], str], ...] = (
 )
 """Fields, their values, and Docker's words for others."""
 
+OWN_NETWORKS = frozenset({"", "default", "bridge", "none", "host"})
+"""Names of networks that nobody makes; all mean none at all, but the host's."""
 _LARGEST_SIZE = 65535
 _OOM_SCORES = (-1000, 1000)
 
@@ -144,7 +146,9 @@ def left_out(request: CreateRequest, merged: Config) -> list[str]:
     if host.port_bindings or host.publish_all_ports:
         where = "when using host network mode" if host.network_mode == "host" else "as containers have no network"
         warnings.append(f"Published ports are discarded {where}")
-    if _addresses(request.networking_config):
+    if endpoints(request):
+        warnings.append("Containers on a network do not reach one another: volfuse knows networks by name only")
+    if _addresses(request):
         warnings.append("Addresses are discarded as containers have no network")
     if host.privileged:
         warnings.append("A privileged container has all capabilities, but no devices of the host")
@@ -153,12 +157,22 @@ def left_out(request: CreateRequest, merged: Config) -> list[str]:
     return warnings
 
 
-def _addresses(networking: Mapping[str, Any] | None) -> bool:
-    endpoints = (networking or {}).get("EndpointsConfig") or {}
-    return isinstance(endpoints, Mapping) and any(
-        isinstance(endpoint, Mapping) and (endpoint.get("MacAddress") or endpoint.get("IPAMConfig"))
-        for endpoint in endpoints.values()
-    )
+def endpoints(request: CreateRequest) -> dict[str, dict[str, Any]]:
+    """Return the networks that a container is to be on, and what the request says of each endpoint."""
+    mode = request.host_config.network_mode
+    named = {name: endpoint for name, endpoint in _endpoints(request).items() if name not in OWN_NETWORKS}
+    return named if mode in OWN_NETWORKS else {mode: {}} | named
+
+
+def _endpoints(request: CreateRequest) -> dict[str, dict[str, Any]]:
+    given = (request.networking_config or {}).get("EndpointsConfig") or {}
+    if not isinstance(given, Mapping):
+        raise InvalidSpec("invalid JSON: EndpointsConfig is no object")
+    return {name: dict(endpoint) if isinstance(endpoint, Mapping) else {} for name, endpoint in given.items()}
+
+
+def _addresses(request: CreateRequest) -> bool:
+    return any(endpoint.get("MacAddress") or endpoint.get("IPAMConfig") for endpoint in _endpoints(request).values())
 
 
 def _checks_health(healthcheck: Mapping[str, Any] | None) -> bool:

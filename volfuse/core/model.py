@@ -7,6 +7,7 @@ container refers to follows from them alone.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ __all__ = [
     "Image",
     "MountPoint",
     "MountType",
+    "Network",
     "State",
     "Status",
     "Volume",
@@ -111,6 +113,16 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     author: str = ""
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """The name of a network that compose or a user made."""
+
+    id: str
+    name: str
+    created_ns: int
+    labels: dict[str, str] = {}
+    options: dict[str, str] = {}
+
+
 class Status(StrEnum):
     """Docker's states of a container."""
 
@@ -149,6 +161,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         serial: small number, never used again; marks the inode numbers of its private tree.
         config: request and image merged.
         image_ref: the image as the request named it.
+        networks: by the names of those that it is on, what the requests said of its endpoint.
     """
 
     id: ContainerId
@@ -162,6 +175,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     mounts: list[MountPoint]
     state: State = State()
     restart_count: int = 0
+    networks: dict[str, dict[str, Any]] = {}
 
     @property
     def volumes(self) -> frozenset[VolumeName]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from volfuse.core.capabilities import capability_numbers
-from volfuse.core.hostchecks import check_config, check_host, left_out
+from volfuse.core.hostchecks import check_config, check_host, endpoints, left_out
 from volfuse.core.ids import ContainerId, VolumeName
 from volfuse.core.imageconfig import merge
 from volfuse.core.model import Container, Image, MountPoint, MountType, Volume
@@ -95,6 +95,7 @@ class Creator:
             config=config,
             host_config=host,
             mounts=list(resolution.mounts),
+            networks=endpoints(request),
         )
         return self._build(draft, resolution, warnings)
 

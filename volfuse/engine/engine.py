@@ -13,6 +13,7 @@ from volfuse.engine.events import EventLog
 from volfuse.engine.execs import Execs
 from volfuse.engine.images import Images
 from volfuse.engine.lifecycle import Lifecycle
+from volfuse.engine.networks import Networks
 from volfuse.engine.norunner import NoRunner
 from volfuse.engine.observation import Observation
 from volfuse.engine.ports import Cgroups, ImageBuilder, PrivateTrees, Runner, Store, ViewBinder
@@ -46,6 +47,7 @@ class Engine:
     execs: Execs
     trees: Trees
     updates: Updates
+    networks: Networks
     cgroups: Cgroups
 
     @classmethod
@@ -127,5 +129,6 @@ class Engine:
             execs=execs,
             trees=own_trees,
             updates=Updates(state, containers, records, runs, runner.cgroups.controllers),
+            networks=Networks(state, store, containers, clock, ids),
             cgroups=runner.cgroups,
         )

@@ -11,17 +11,26 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from volfuse.core.model import Container, MountPoint, MountType
+from volfuse.core.hostchecks import OWN_NETWORKS
+from volfuse.core.model import Container, MountPoint, MountType, Network
 from volfuse.core.mountcheck import check_target
 from volfuse.core.runplan import OwnMount
 from volfuse.engine.rootpath import make_directories
 from volfuse.engine.runplans import hostname_of
 from volfuse.engine.state import StateRoot
-from volfuse.errors import Internal, InvalidSpec
+from volfuse.errors import Internal, InvalidSpec, NotFound
 from volfuse.fs.source import MissingSource
 from volfuse.fs.view import Mount
 
-__all__ = ["check_destinations", "check_kinds", "etc_files", "make_mount_points", "make_sources", "own_mounts"]
+__all__ = [
+    "check_destinations",
+    "check_kinds",
+    "check_networks",
+    "etc_files",
+    "make_mount_points",
+    "make_sources",
+    "own_mounts",
+]
 
 _ETC = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 
@@ -107,6 +116,19 @@ def _make_file(root_fd: int, parent: str, name: str) -> None:
     except OSError as exc:
         if exc.errno != errno.EEXIST:
             raise
+
+
+def check_networks(container: Container, networks: Iterable[Network]) -> None:
+    """Refuse a network that there is not.
+
+    Raises:
+        NotFound: as Docker words it.
+    """
+    known = {network.name for network in networks}
+    mode = container.host_config.network_mode
+    for name in (mode, *container.networks):
+        if name not in OWN_NETWORKS and name not in known:
+            raise NotFound(f"network {name} not found")
 
 
 def check_kinds(mounts: Sequence[Mount]) -> None:

@@ -10,7 +10,7 @@ from volfuse.core.ids import short_id
 from volfuse.core.model import Container
 from volfuse.core.runplan import DEFAULT_PATH, DEFAULT_SHM_BYTES, ExecPlan, Limit, OwnMount, Program, RunPlan, Sandbox
 from volfuse.core.wire import HostConfig, Resources
-from volfuse.errors import InvalidSpec, NotFound
+from volfuse.errors import InvalidSpec
 
 __all__ = ["exec_plan", "hostname_of", "limits_of", "run_plan"]
 
@@ -28,13 +28,11 @@ def run_plan(
 
     Raises:
         InvalidSpec: no command, an unknown capability or limit.
-        NotFound: a network that volfuse does not have.
     """
     config, host = container.config, container.host_config
     arguments = [*(config.entrypoint or []), *(config.cmd or [])]
     if not arguments:
         raise InvalidSpec("no command specified")
-    _check_network(host)
     return RunPlan(
         sandbox=Sandbox(
             name=container.id,
@@ -107,16 +105,6 @@ def exec_plan(
 def hostname_of(container: Container) -> str:
     """Return the host name that its programs see."""
     return container.config.hostname or short_id(container.id)
-
-
-def _check_network(host: HostConfig) -> None:
-    """Refuse networks with a name.
-
-    Raises:
-        NotFound: it is one.
-    """
-    if host.network_mode not in ("", "default", "bridge", "none", "host"):
-        raise NotFound(f"network {host.network_mode} not found")
 
 
 def _environment(container: Container, given: Sequence[str] | None, *, tty: bool) -> list[str]:

@@ -121,6 +121,7 @@ class Starts:
         log = self._records.log_of(container)
         try:
             preparation.check_destinations(container)
+            preparation.check_networks(container, self._store.networks())
             if preparation.make_sources(container):
                 self._views.renew(container)
             if container.state.started_ns:

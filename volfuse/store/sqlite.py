@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from volfuse.core.ids import ContainerId, ImageId, VolumeName
-from volfuse.core.model import Container, Image, Volume
+from volfuse.core.model import Container, Image, Network, Volume
 from volfuse.engine.ports import BoundMount, Move, MoveKind
 from volfuse.errors import Conflict, Unavailable
 
@@ -50,10 +50,11 @@ _MIGRATIONS: Final = (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL
     ) STRICT;
     """,
+    "CREATE TABLE networks (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL) STRICT;",
 )
 """Scripts that lift the schema by one version each; `PRAGMA user_version` says how many have run."""
 
-_T = TypeVar("_T", Image, Volume, Container)
+_T = TypeVar("_T", Image, Volume, Container, Network)
 
 
 class SqliteStore:
@@ -166,6 +167,10 @@ class SqliteStore:
         query = "SELECT body FROM containers WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2"
         return self._bodies(Container, query, prefix)
 
+    def networks(self) -> list[Network]:
+        """Return all networks by name."""
+        return self._bodies(Network, "SELECT body FROM networks ORDER BY name")
+
     def bound(self) -> list[BoundMount]:
         """Return what is mounted outside of the directory of views."""
         with self._lock:
@@ -253,6 +258,15 @@ class _Transaction:
         """Delete a container, its references and where its view was bound."""
         self._run("DELETE FROM containers WHERE id = ?", container)
 
+    def put_network(self, network: Network) -> None:
+        """Insert or replace a network."""
+        query = "INSERT INTO networks VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+        self._run(query, network.id, network.name, _encode(network))
+
+    def delete_network(self, network: str) -> None:
+        """Delete a network by its id."""
+        self._run("DELETE FROM networks WHERE id = ?", network)
+
     def put_bound(self, bound: BoundMount) -> None:
         """Remember a view's mount at a directory."""
         query = (
@@ -276,5 +290,5 @@ class _Transaction:
         self._db.executemany(query, [(move.kind.value, move.source, move.target) for move in moves])
 
 
-def _encode(value: Image | Volume | Container) -> str:
+def _encode(value: Image | Volume | Container | Network) -> str:
     return msgspec.json.encode(value).decode()

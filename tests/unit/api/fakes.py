@@ -47,6 +47,7 @@ def engine_of(**parts) -> SimpleNamespace:
         "execs",
         "trees",
         "updates",
+        "networks",
         "cgroups",
     )
     missing = {name: SimpleNamespace() for name in names}

@@ -94,7 +94,6 @@ def test_kinds_of_error(tmp_path, error, status, message):
     [
         ("POST", "/v1.51/build"),
         ("POST", "/build"),
-        ("POST", "/networks/create"),
         ("GET", "/swarm"),
         ("POST", "/swarm/init"),
         ("GET", "/services"),
@@ -112,14 +111,6 @@ def test_what_is_not_supported_says_so(tmp_path, method, path):
 def test_a_reason_names_the_route_without_its_version(tmp_path):
     _, _, body = get(tmp_path, engine_of(), "/v1.44/build", "POST")
     assert json.loads(body)["message"].startswith("POST /build is not supported: ")
-
-
-def test_a_network_is_not_found(tmp_path):
-    assert get(tmp_path, engine_of(), "/networks/x")[0] == 404
-
-
-def test_there_are_no_networks(tmp_path):
-    assert get(tmp_path, engine_of(), "/networks")[2].strip() == b"[]"
 
 
 @pytest.mark.parametrize(

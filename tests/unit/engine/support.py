@@ -75,7 +75,9 @@ class TreeBuilder:
 
     config = Config(volumes={"/data": {}}, working_dir="/work")
 
-    def import_tar(self, stream, staging: Path, *, changes, message, created_ns, config=None) -> BuiltImage:
+    def import_tar(
+        self, stream, staging: Path, *, changes, message, created_ns, config=None, author="", created_by=""
+    ) -> BuiltImage:
         tree = staging / "image" / "rootfs"
         (tree / "data" / "sub").mkdir(parents=True)
         (tree / "data" / "one").write_text("one\n")
