@@ -106,8 +106,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
 
 class ExecPlan(msgspec.Struct, frozen=True, kw_only=True, tag="exec"):
-    """Run a further program in a running container; `cgroups` as in `RunPlan`."""
+    """Run a further program in a running container; `cgroups` as in `RunPlan`, `host_network` as in `Sandbox`."""
 
     program: Program
     limits: list[Limit] = []
     cgroups: list[str] = []
+    host_network: bool = False

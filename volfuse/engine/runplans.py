@@ -99,6 +99,7 @@ def exec_plan(
             oom_score_adj=host.oom_score_adj,
         ),
         limits=_limits(host.ulimits),
+        host_network=host.network_mode == "host",
     )
 
 

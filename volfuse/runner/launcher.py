@@ -205,7 +205,7 @@ def _start(plan: _Plan, streams: Sequence[int], channel: socket.socket, target_f
                 sandbox.build(plan.sandbox)
                 return _run(plan, streams, channel, members, with_init=plan.sandbox.init)
             case ExecPlan():
-                sandbox.enter(target_fd)
+                sandbox.enter(target_fd, host_network=plan.host_network)
                 return _run(plan, streams, channel, members, with_init=False)
     except execute.CannotStart as exc:
         failure = report.Failure(str(exc)[:_TEXT_LENGTH], exc.exit_code)

@@ -51,7 +51,10 @@ def build(sandbox: Sandbox) -> None:
         files = {destination: _clone(source, stack) for destination, source in sandbox.files.items()}
         namespaces = _bubblewrap(sandbox, stack)
         for fd, kind in namespaces:
-            setns(fd, kind)
+            if (
+                kind != CLONE_NEWNET or not sandbox.host_network
+            ):  # it is ours already; an ordinary user may not enter it
+                setns(fd, kind)
         os.chdir("/")
         if sandbox.domainname:
             set_domain_name(os.fsencode(sandbox.domainname))
@@ -60,9 +63,10 @@ def build(sandbox: Sandbox) -> None:
         _place(files)
 
 
-def enter(pidfd: int) -> None:
+def enter(pidfd: int, *, host_network: bool) -> None:
     """Enter the sandbox of a running container; the process namespace has been entered before the fork."""
-    setns(pidfd, CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWNS)
+    network = 0 if host_network else CLONE_NEWNET
+    setns(pidfd, CLONE_NEWIPC | CLONE_NEWUTS | network | CLONE_NEWNS)
     os.chdir("/")
 
 

@@ -31,7 +31,7 @@ def on_exit(code):
     ended.set()
 output = Output(lambda stream, chunk: sys.stdout.write(chunk.decode()))
 with runner_lock(Path(root + ".lock")) as lock_fd, LauncherRunner(lock_fd, Cgroups()) as runner:
-    sandbox = Sandbox(name="c", view=root, hostname="box")
+    sandbox = Sandbox(name="c", view=root, hostname="box", host_network="host-network" in arguments)
     plan = RunPlan(sandbox=sandbox, program=Program(arguments=arguments, environment=[]))
     runner.run(plan, output, None, on_exit)
     assert ended.wait(30)
@@ -85,3 +85,9 @@ def test_the_user_is_root_inside(as_user):
 def test_files_belong_to_the_user_outside(as_user):
     done = as_user("/bin/busybox", "stat", "-c", "%u %g", "/bin/busybox")
     assert done.stdout == "0 0\n", done.stderr
+
+
+def test_the_network_of_the_host(as_user):
+    show = "busybox readlink /proc/self/ns/net; exit 4"
+    done = as_user("/bin/busybox", "sh", "-c", show, "host-network")
+    assert (done.stdout.strip(), done.returncode) == (os.readlink("/proc/self/ns/net"), 4), done.stderr
