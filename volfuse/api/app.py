@@ -53,7 +53,7 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
         VolumeRoutes(engine.volumes, workers),
         ImageRoutes(engine.images, workers),
         ContainerRoutes(engine, workers),
-        RunningRoutes(engine.lifecycle, engine.observation, workers),
+        RunningRoutes(engine.starts, engine.lifecycle, engine.observation, workers),
         StatsRoutes(engine.observation, workers),
         UpdateRoutes(engine.updates, workers),
         NetworkRoutes(engine.networks, workers),

@@ -15,6 +15,7 @@ from volfuse.api.workers import Workers
 from volfuse.engine.lifecycle import Lifecycle
 from volfuse.engine.observation import Observation
 from volfuse.engine.runs import Condition
+from volfuse.engine.starts import Starts
 from volfuse.errors import InvalidSpec
 
 __all__ = ["RunningRoutes"]
@@ -26,7 +27,8 @@ _BODY_BYTES = 7
 class RunningRoutes:
     """`/containers/C/…` for programs that run."""
 
-    def __init__(self, lifecycle: Lifecycle, observation: Observation, workers: Workers) -> None:
+    def __init__(self, starts: Starts, lifecycle: Lifecycle, observation: Observation, workers: Workers) -> None:
+        self._starts = starts
         self._lifecycle = lifecycle
         self._observation = observation
         self._workers = workers
@@ -51,7 +53,7 @@ class RunningRoutes:
         """Serve `POST /containers/C/start`."""
         if (request.content_length or 0) > _BODY_BYTES:
             raise InvalidSpec("starting container with non-empty request body was deprecated since API v1.22")
-        started = await self._workers.call(self._lifecycle.start, request.match_info["name"])
+        started = await self._workers.call(self._starts.start, request.match_info["name"])
         return web.Response(status=204 if started else 304)
 
     async def stop(self, request: web.Request) -> web.Response:

@@ -104,7 +104,6 @@ class Engine:
         )
         observation = Observation(store, containers, records, runs)
         lifecycle = Lifecycle(
-            state=state,
             store=store,
             containers=containers,
             records=records,

@@ -1,4 +1,4 @@
-"""Use cases that change what a container's program does: start, stop, kill, restart, pause, resize.
+"""Use cases that change what a container's program does after its start: stop, kill, restart, pause, resize.
 
 Containers end with the daemon: their files are views that it serves. When it starts, those that ran when it was killed
 are marked as exited; then restart policies apply.
@@ -22,7 +22,6 @@ from volfuse.engine.ports import Process, Store
 from volfuse.engine.runrecords import RunRecords
 from volfuse.engine.runs import Run, Runs
 from volfuse.engine.starts import Starts
-from volfuse.engine.state import StateRoot
 from volfuse.errors import Conflict, NotFound, VolfuseError
 
 __all__ = ["Lifecycle"]
@@ -38,12 +37,11 @@ _ALIVE = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
 
 class Lifecycle:
-    """Starts, stops and pauses the programs of containers."""
+    """Stops and pauses the programs of containers, and starts them again."""
 
     def __init__(
         self,
         *,
-        state: StateRoot,
         store: Store,
         containers: Containers,
         records: RunRecords,
@@ -52,7 +50,6 @@ class Lifecycle:
         observation: Observation,
         clock: Clock,
     ) -> None:
-        self._state = state
         self._store = store
         self._containers = containers
         self._records = records
@@ -61,10 +58,6 @@ class Lifecycle:
         self._observation = observation
         self._clock = clock
         self._locks = runs.locks
-
-    def start(self, reference: str) -> bool:
-        """Start a container's program; tell whether it was not running before (`Starts.start`)."""
-        return self._starts.start(reference)
 
     def stop(self, reference: str, *, timeout_s: int | None = None, signal: str = "") -> bool:
         """Ask a program to end, kill it after a while; tell whether it ran.
@@ -127,7 +120,7 @@ class Lifecycle:
         if (run := self._runs.get(container.id)) is not None:
             run.keep = True
         self.stop(container.id, timeout_s=timeout_s, signal=signal)
-        self.start(container.id)
+        self._starts.start(container.id)
         self._containers.announce(container, "restart")
 
     def pause(self, reference: str) -> None:
@@ -203,7 +196,7 @@ class Lifecycle:
                 wanted.append(container.id)
         for container_id in wanted:
             try:
-                self.start(container_id)
+                self._starts.start(container_id)
             except (VolfuseError, OSError):
                 _log.exception("container %s could not be started again", container_id)
 

@@ -46,7 +46,7 @@ def running(tmp_path):
 def start(opened, **host) -> str:
     wanted = msgspec.structs.replace(request(**host), cmd=["program"])
     created = opened.engine.containers.create(wanted, name="c1")
-    assert opened.engine.lifecycle.start("c1")
+    assert opened.engine.starts.start("c1")
     return created.id
 
 
@@ -66,7 +66,7 @@ def test_exit_code_and_order_of_events(running):
 
 def test_starting_what_runs_says_so(running):
     start(running)
-    assert not running.engine.lifecycle.start("c1")
+    assert not running.engine.starts.start("c1")
     assert len(running.runner.processes) == 1
 
 
@@ -154,7 +154,7 @@ def test_nothing_is_started_when_the_daemon_ends(running):
     running.engine.lifecycle.close()
     assert state(running).status is Status.EXITED
     with pytest.raises(Unavailable, match="the daemon is ending"):
-        running.engine.lifecycle.start("c1")
+        running.engine.starts.start("c1")
     assert len(running.runner.processes) == 1
 
 
