@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
 import subprocess
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,6 +95,15 @@ def sdk(daemon: DaemonProcess) -> Iterator[docker.DockerClient]:
     client = docker.DockerClient(base_url=daemon.docker_host)
     yield client
     client.close()
+
+
+@pytest.fixture
+def sockets_of_the_sdk() -> Iterator[None]:
+    """Collect what the SDK leaves to the garbage collector: the sockets of hijacked connections."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import socket
-import warnings
 
 import pytest
 from docker.errors import APIError, ContainerError
 
-
-@pytest.fixture(autouse=True)
-def _sockets_of_the_sdk():
-    """Collect what the SDK leaves to the garbage collector: the sockets of hijacked connections."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+pytestmark = pytest.mark.usefixtures("sockets_of_the_sdk")
 
 
 def test_run_returns_the_output(sdk, busybox):

@@ -21,7 +21,7 @@ _BUSY = "while :; do dd if=/dev/zero of=/data/f bs=64k count=16 2>/dev/null; cat
 _NOISY = "while :; do echo x; done"
 
 
-# Docker's SDK leaves the sockets of its streams to the garbage collector.
+@pytest.mark.usefixtures("sockets_of_the_sdk")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("transport", ["kernel", "fusepy"])
 def test_daemon_with_busy_and_attached_containers_ends_quickly_and_leaves_nothing(
