@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import ipaddress
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from volfuse.core.signals import parse_signal
 from volfuse.core.wire import Config, CreateRequest, HostConfig
 from volfuse.errors import InvalidSpec, Unsupported
 
-__all__ = ["OWN_NETWORKS", "check_config", "check_host", "check_size", "endpoints", "left_out"]
+__all__ = ["OWN_NETWORKS", "check_config", "check_host", "check_program", "check_size", "endpoints", "left_out"]
 
 _UNSUPPORTED: tuple[tuple[str, frozenset[Any], str], ...] = (
     ("cgroup_parent", frozenset({""}), "--cgroup-parent: volfuse chooses the cgroups of containers"),
@@ -58,9 +58,21 @@ def check_config(config: Config) -> None:
         raise InvalidSpec(f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path")
     if config.stop_signal:
         parse_signal(config.stop_signal)
-    for entry in config.env or ():
-        if not entry or entry.startswith("="):
+    check_program([*(config.entrypoint or ()), *(config.cmd or ())], config.env or ())
+
+
+def check_program(arguments: Iterable[str], environment: Iterable[str]) -> None:
+    """Refuse what execve(2) cannot take.
+
+    Raises:
+        InvalidSpec: a variable without a name, or a null byte.
+    """
+    for entry in environment:
+        if not entry or entry.startswith("=") or "\0" in entry:
             raise InvalidSpec(f"invalid environment variable: {entry}")
+    for word in arguments:
+        if "\0" in word:
+            raise InvalidSpec(f"invalid argument, it has a null byte: {word!r}")
 
 
 def check_size(rows: int, columns: int) -> None:

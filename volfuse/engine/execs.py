@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from volfuse.core.hostchecks import check_size
+from volfuse.core.hostchecks import check_program, check_size
 from volfuse.core.ids import ContainerId
 from volfuse.core.model import Container
 from volfuse.core.ports import Ids
@@ -80,11 +80,12 @@ class Execs:
         Raises:
             NotFound: no such container.
             Conflict: it does not run, or is paused.
-            InvalidSpec: no command.
+            InvalidSpec: no command, or one that cannot be.
         """
         container, _ = self._observation.executing(reference)
         if not config.arguments:
             raise InvalidSpec("No exec command specified")
+        check_program(config.arguments, config.environment)
         made = Exec(self._ids.new_id(), container.id, config, Output(), Input() if config.attach_stdin else None)
         with self._lock:
             self._execs[made.id] = made

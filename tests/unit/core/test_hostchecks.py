@@ -76,6 +76,8 @@ def test_what_volfuse_does(host):
         ({"working_dir": "here"}, "the working directory 'here' is invalid, it needs to be an absolute path"),
         ({"stop_signal": "SIGFOO"}, "invalid signal: SIGFOO"),
         ({"env": ["A=b", "=b"]}, "invalid environment variable: =b"),
+        ({"env": ["A=\0"]}, "invalid environment variable: A=\0"),
+        ({"entrypoint": ["a"], "cmd": ["b\0"]}, "invalid argument, it has a null byte: 'b\\x00'"),
     ],
 )
 def test_configs_that_docker_refuses(config, text):
