@@ -9,7 +9,9 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-REPLACED = {Path("volfuse/sys/raw.pxd"), Path("volfuse/transport/kernel/wire/encoding.pxd")}
+REPLACED = {Path("volfuse/sys", name) for name in ("fusedev.pxd", "raw.pxd")} | {
+    Path("volfuse/transport/kernel/wire/encoding.pxd")
+}
 """These have C functions in place of their modules' Python ones, which therefore stay as they are."""
 CFLAGS = ["-O2", "-Wno-unused-function"]
 

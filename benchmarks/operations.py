@@ -222,13 +222,15 @@ def _read_stream(directory: Path) -> Run:
 
 
 def _write_stream(directory: Path) -> Run:
-    path, block = str(directory / "stream"), b"x" * _MEBIBYTE
+    """Write over what is there: a file that is truncated waits for the disk, which is busy with all targets' data."""
+    file = open(_file(directory, _STREAM_MEBIBYTES * _MEBIBYTE), "r+b", buffering=0)  # noqa: SIM115
+    block = b"x" * _MEBIBYTE
 
     def run(count: int) -> None:
         for _ in range(count // _STREAM_MEBIBYTES):
-            with open(path, "wb", buffering=0) as file:
-                for _ in range(_STREAM_MEBIBYTES):
-                    file.write(block)
+            file.seek(0)
+            for _ in range(_STREAM_MEBIBYTES):
+                file.write(block)
 
     return run
 

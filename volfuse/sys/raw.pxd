@@ -6,7 +6,6 @@ cdef extern from *:
     #include <fcntl.h>
     #include <stdio.h>
     #include <string.h>
-    #include <sys/ioctl.h>
     #include <sys/stat.h>
     #include <unistd.h>
 
@@ -64,18 +63,6 @@ cdef extern from *:
         return number;
     }
 
-    static inline int volfuse_ioctl(int fd, unsigned long request, PyObject *argument)
-    {
-        void *start = PyByteArray_AS_STRING(argument);
-        int result;
-        Py_BEGIN_ALLOW_THREADS
-        result = ioctl(fd, request, start);
-        if (result < 0)
-            result = -errno;
-        Py_END_ALLOW_THREADS
-        return result;
-    }
-
     static inline Py_ssize_t volfuse_read(int fd, PyObject *buffer)
     {
         char *start = PyByteArray_AS_STRING(buffer);
@@ -93,6 +80,11 @@ cdef extern from *:
         const char *start = PyBytes_AS_STRING(data);
         Py_ssize_t done = write(fd, start, PyBytes_GET_SIZE(data));
         return done < 0 ? -errno : done;
+    }
+
+    static inline PyObject *volfuse_piece(PyObject *buffer, Py_ssize_t start, Py_ssize_t end)
+    {
+        return PyBytes_FromStringAndSize(PyByteArray_AS_STRING(buffer) + start, end > start ? end - start : 0);
     }
 
     static inline unsigned short volfuse_u16(PyObject *buffer, Py_ssize_t at)
@@ -121,9 +113,9 @@ cdef extern from *:
     cpdef int raw_mkdirat "volfuse_mkdirat"(int dirfd, bytes name, unsigned int mode)
     cpdef int raw_unlinkat "volfuse_unlinkat"(int dirfd, bytes name, bint directory)
     cpdef int raw_renameat "volfuse_renameat"(int old_dirfd, bytes old, int new_dirfd, bytes new)
-    cpdef int ioctl "volfuse_ioctl"(int fd, unsigned long request, bytearray argument)
     cpdef Py_ssize_t read "volfuse_read"(int fd, bytearray buffer)
     cpdef Py_ssize_t write "volfuse_write"(int fd, bytes data)
+    cpdef bytes piece "volfuse_piece"(bytearray buffer, Py_ssize_t start, Py_ssize_t end)
     cpdef unsigned short u16 "volfuse_u16"(bytearray buffer, Py_ssize_t at)
     cpdef unsigned int u32 "volfuse_u32"(bytearray buffer, Py_ssize_t at)
     cpdef unsigned long long u64 "volfuse_u64"(bytearray buffer, Py_ssize_t at)

@@ -7,14 +7,13 @@ compiled call the functions of `raw.pxd` under the same names; a change here is 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 from struct import Struct
 
 from volfuse.sys.libc import LIBC
 
 __all__ = [
-    "ioctl",
+    "piece",
     "raw_mkdirat",
     "raw_openat",
     "raw_renameat",
@@ -75,15 +74,6 @@ def raw_renameat(old_dirfd: int, old: bytes, new_dirfd: int, new: bytes) -> int:
     return 0
 
 
-def ioctl(fd: int, request: int, argument: bytearray) -> int:
-    """Return what the call returns, or the negated errno; the argument is read and written in place."""
-    try:
-        result: int = fcntl.ioctl(fd, request, argument)
-    except OSError as exc:
-        return -(exc.errno or 0)
-    return result
-
-
 def read(fd: int, buffer: bytearray) -> int:
     """Read into the buffer from its beginning; return the number of bytes, or the negated errno."""
     try:
@@ -98,6 +88,11 @@ def write(fd: int, data: bytes) -> int:
         return os.write(fd, data)
     except OSError as exc:
         return -(exc.errno or 0)
+
+
+def piece(buffer: bytearray, start: int, end: int) -> bytes:
+    """Return the bytes from `start` to before `end`, which must be there."""
+    return bytes(buffer[start:end])
 
 
 def u16(buffer: bytearray, at: int) -> int:

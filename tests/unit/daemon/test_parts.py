@@ -78,7 +78,7 @@ def test_doctor_says_whether_the_kernel_transport_and_passthrough_work(tmp_path)
     [(errno.EPERM, "CAP_SYS_ADMIN is missing"), (errno.ELOOP, "the source lies on a stack of file systems")],
 )
 def test_doctor_says_why_files_are_not_passed_through(tmp_path, monkeypatch, number, reason):
-    monkeypatch.setattr("volfuse.transport.kernel.initialise.open_backing", lambda _device, _fd: -number)
+    monkeypatch.setattr("volfuse.transport.kernel.initialise.backing_open", lambda _device, _fd: -number)
     found = {f.capability: f for f in examine(tmp_path)}["passthrough"]
     assert found.state is Condition.DEGRADED
     assert found.detail == f"reads and writes go through the daemon: {reason}"

@@ -12,7 +12,6 @@ under one lock, and an id goes with the last handle. Under the lock there is no 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import threading
@@ -256,8 +255,10 @@ class Handles:
         if opened.backing:
             self._passthrough.unregister(opened.backing)
         if opened.fd >= 0:
-            with contextlib.suppress(OSError):  # a network file system tells of an old failure
+            try:
                 os.close(opened.fd)
+            except OSError:  # a network file system tells of an old failure, which was another's
+                return
 
     # Called with the lock held.
 

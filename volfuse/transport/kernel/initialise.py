@@ -8,10 +8,11 @@ import tempfile
 from typing import Final
 
 from volfuse.errors import Unavailable
+from volfuse.sys.fusedev import backing_close, backing_open
 from volfuse.sys.owned import owned
 from volfuse.transport.kernel import mounting
 from volfuse.transport.kernel.negotiation import Agreement, agree, decode_offer, encode_agreement
-from volfuse.transport.kernel.passthrough import NOT_AGREED, REASONS, close_backing, open_backing
+from volfuse.transport.kernel.passthrough import NOT_AGREED, REASONS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.kernel.wire.requests import Request
 
@@ -62,8 +63,8 @@ def passthrough_problem(directory: str) -> str:
 def _try(device: int, file: int) -> str:
     if not initialise(device, passthrough=True).passthrough:
         return NOT_AGREED
-    backing = open_backing(device, file)
+    backing = backing_open(device, file)
     if backing < 0:
         return REASONS.get(-backing) or os.strerror(-backing)
-    close_backing(device, backing)
+    backing_close(device, backing)
     return ""

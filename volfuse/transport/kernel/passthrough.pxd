@@ -1,6 +1,6 @@
 cimport cython
 
-from volfuse.sys.raw cimport ioctl
+from volfuse.sys.fusedev cimport backing_close, backing_open
 from volfuse.transport.kernel.mounts cimport MountState
 
 @cython.final
@@ -11,6 +11,3 @@ cdef class Passthrough:
     cpdef bint wanted(self, MountState mount)
     cpdef int register(self, MountState mount, int fd) except -1
     cpdef unregister(self, int backing)
-
-cpdef int open_backing(int device_fd, int fd)
-cpdef int close_backing(int device_fd, int backing)

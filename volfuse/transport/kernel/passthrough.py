@@ -13,17 +13,12 @@ import logging
 import os
 from typing import Final
 
-from volfuse.sys.raw import ioctl
+from volfuse.sys.fusedev import backing_close, backing_open
 from volfuse.transport.kernel.mounts import MountState
-from volfuse.transport.kernel.wire.layouts import LAYOUTS
 
-__all__ = ["NOT_AGREED", "REASONS", "Passthrough", "close_backing", "open_backing"]
+__all__ = ["NOT_AGREED", "REASONS", "Passthrough"]
 
 _log = logging.getLogger(__name__)
-
-FUSE_DEV_IOC_BACKING_OPEN: Final = 0x4010E501
-FUSE_DEV_IOC_BACKING_CLOSE: Final = 0x4004E502
-_MAP = LAYOUTS["fuse_backing_map"].struct
 
 NOT_AGREED: Final = "the kernel does not offer it (Linux 6.9, CONFIG_FUSE_PASSTHROUGH)"
 REASONS: Final = {
@@ -51,7 +46,7 @@ class Passthrough:
 
     def register(self, mount: MountState, fd: int) -> int:
         """Return a backing id for a file that is open for reading, 0 where its mount falls back."""
-        backing = open_backing(self._device_fd, fd)
+        backing = backing_open(self._device_fd, fd)
         if backing > 0:
             return backing
         reason = REASONS.get(-backing)
@@ -63,17 +58,6 @@ class Passthrough:
 
     def unregister(self, backing: int) -> None:
         """Give a backing id back; files that are open with it go on."""
-        number = close_backing(self._device_fd, backing)
-        if number < 0:
-            raise OSError(-number, os.strerror(-number))
-
-
-def open_backing(device_fd: int, fd: int) -> int:
-    """Register a file; return its backing id, which is positive, or the negated errno."""
-    # The ioctl returns the id only if its argument can be written to.
-    return ioctl(device_fd, FUSE_DEV_IOC_BACKING_OPEN, bytearray(_MAP.pack(fd, 0, 0)))
-
-
-def close_backing(device_fd: int, backing: int) -> int:
-    """Give a backing id back; return 0 or the negated errno, which only a connection that has ended gives."""
-    return ioctl(device_fd, FUSE_DEV_IOC_BACKING_CLOSE, bytearray(backing.to_bytes(4, "little")))
+        number = backing_close(self._device_fd, backing)
+        if number:
+            raise OSError(number, os.strerror(number))

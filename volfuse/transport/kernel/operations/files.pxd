@@ -2,6 +2,7 @@ cimport cython
 
 from volfuse.sys.raw cimport u32, u64
 from volfuse.transport.kernel.handles cimport Handles
+from volfuse.transport.kernel.locks cimport Locks
 from volfuse.transport.kernel.mounts cimport MountState
 from volfuse.transport.kernel.nodes cimport Directory, DirectoryNode, File, Handle
 from volfuse.transport.kernel.server cimport Server
@@ -12,7 +13,7 @@ from volfuse.transport.kernel.wire.encoding cimport encode_entry, error, reply
 cdef class Files:
     cdef Server _server
     cdef Handles _handles
-    cdef object _locks
+    cdef Locks _locks
 
     cpdef bytes open(self, Reader reader)
     cpdef bytes create(self, Reader reader)

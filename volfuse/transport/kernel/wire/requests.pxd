@@ -1,4 +1,4 @@
-from volfuse.sys.raw cimport u16, u32, u64
+from volfuse.sys.raw cimport piece, u16, u32, u64
 
 cdef class Request:
     cdef readonly bytearray buffer

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from volfuse.sys.raw import u16, u32, u64
+from volfuse.sys.raw import piece, u16, u32, u64
 from volfuse.transport.kernel.wire.errors import ProtocolError
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
@@ -182,7 +182,7 @@ class Request:
 
 
 def _name(buffer: bytearray, start: int, end: int) -> bytes:
-    name = bytes(buffer[start : end - 1])
+    name = piece(buffer, start, end - 1)
     if not name or buffer[end - 1] or 0 in name or 47 in name or name in _DOTS:
         raise ProtocolError(f"not a name: {name[:300]!r}")
     return name
