@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from volfuse.core.feed import Done
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.fs.viewtable import ViewTable
 from volfuse.transport.fusepy import FusepyTransport
@@ -54,7 +55,27 @@ def main() -> None:
             "nodes": len(operations.server.nodes) if kind == "kernel" else 0,
         }
 
+    def changes() -> list[dict[str, Any]]:
+        """What was published since the last time."""
+        taken = [Done._make(entry) for entry in table.changes.take()]
+        return [
+            {
+                "kind": done.kind.value,
+                "path": os.fsdecode(done.path),
+                "new_path": None if done.new_path is None else os.fsdecode(done.new_path),
+                "container": done.through.container,
+                "caller": [done.uid, done.gid, done.pid],
+                "command": os.fsdecode(done.command),
+                "written": done.written,
+                "size": done.size,
+                "detail": os.fsdecode(done.detail),
+                "time_ns": done.time_ns,
+            }
+            for done in taken
+        ]
+
     commands: dict[str, Callable[..., Any]] = {
+        "changes": changes,
         "attach": lambda name, mounts: bool(table.attach(plan(name, mounts))),
         "detach": table.detach,
         "rename": table.rename,

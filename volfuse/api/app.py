@@ -14,6 +14,7 @@ from volfuse.api.containers import ContainerRoutes
 from volfuse.api.errors import error_middleware
 from volfuse.api.events import EventRoutes
 from volfuse.api.execs import ExecRoutes
+from volfuse.api.feed import FeedRoutes
 from volfuse.api.images import ImageRoutes
 from volfuse.api.networks import NetworkRoutes
 from volfuse.api.replies import add_headers
@@ -50,6 +51,7 @@ def build_app(engine: Engine, workers: Workers, doctor: Doctor) -> web.Applicati
     groups: Sequence[RouteGroup] = (
         SystemRoutes(engine, workers),
         EventRoutes(engine.events),
+        FeedRoutes(engine.feed, engine.containers, engine.volumes, engine.views, workers),
         VolumeRoutes(engine.volumes, workers),
         ImageRoutes(engine.images, workers),
         ContainerRoutes(engine, workers),

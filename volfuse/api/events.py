@@ -17,7 +17,7 @@ from volfuse.core.events import FILTER_KEYS, Event, encode_event, event_matches
 from volfuse.engine.events import EventLog, Subscription
 from volfuse.errors import InvalidSpec
 
-__all__ = ["EventRoutes"]
+__all__ = ["EventRoutes", "wake"]
 
 _NS = 1_000_000_000
 
@@ -43,7 +43,7 @@ class EventRoutes:
             since_ns = 0
         news = asyncio.Event()
         loop = asyncio.get_running_loop()
-        with self._events.subscribe(lambda: _wake(loop, news), since_ns=since_ns) as subscription:
+        with self._events.subscribe(lambda: wake(loop, news), since_ns=since_ns) as subscription:
             response = await start_stream(request)
             await self._follow(response, subscription, news, wanted, until_ns)
         if subscription.overflowed:
@@ -78,6 +78,7 @@ def _passes(event: Event, wanted: Mapping[str, Collection[str]], until_ns: int |
     return (until_ns is None or event.time_ns <= until_ns) and event_matches(event, wanted)
 
 
-def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
+def wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
+    """Set an event of a loop from another thread."""
     with contextlib.suppress(RuntimeError):  # the loop has just been closed
         loop.call_soon_threadsafe(news.set)

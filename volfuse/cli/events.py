@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from volfuse.cli.changes import follow
 from volfuse.cli.client import filters
 from volfuse.cli.command import verb
 from volfuse.cli.failure import CommandFailed
@@ -36,8 +37,24 @@ def events(
         str, typer.Option("--since", metavar="string", help="Show all events created since timestamp")
     ] = "",
     until: Annotated[str, typer.Option("--until", metavar="string", help="Stream events until this timestamp")] = "",
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Instead show who changes what in volumes and binds")
+    ] = False,
+    volume: Annotated[
+        str, typer.Option("--volume", metavar="string", help="With --changes: only in this volume, or bind by its path")
+    ] = "",
+    container: Annotated[
+        str, typer.Option("--container", metavar="string", help="With --changes: only through this container")
+    ] = "",
 ) -> None:
     """Print events until the stream ends."""
+    if changes:
+        if filter_ or until:
+            raise CommandFailed("--filter and --until do not go with --changes")
+        follow(client_of(ctx), volume, container, since, format_)
+        return
+    if volume or container:
+        raise CommandFailed("--volume and --container need --changes")
     template = _template(format_)
     query = {
         "since": moment(since),

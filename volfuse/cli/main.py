@@ -115,6 +115,7 @@ class _Root(Group):
         "inspect": Entry("inspecting", "inspect"),
         "kill": _Container.entries["kill"],
         "load": _Image.entries["load"],
+        "log": Entry("changes", "log"),
         "logs": _Container.entries["logs"],
         "mount": Entry("views", "mount"),
         "pause": _Container.entries["pause"],

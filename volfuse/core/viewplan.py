@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from volfuse.core.feed import Through
+
 __all__ = ["PlannedMount", "Sharing", "ViewPlan"]
 
 
@@ -34,6 +36,7 @@ class PlannedMount:
         inode_tag: distinguishes inode numbers of a source that has its own number space; 0 leaves them as they are
             where the source lies on the state root's file system.
         label: what `views` shows: volume name, bind path, `rootfs`, `tmpfs`.
+        volume: name of the volume whose data directory or a directory of it (`below`) the source is; empty for others.
     """
 
     destination: tuple[bytes, ...]
@@ -43,6 +46,13 @@ class PlannedMount:
     sharing: Sharing = Sharing.SHARED
     inode_tag: int = 0
     label: str = ""
+    volume: str = ""
+    below: bytes = b""
+
+    def through(self, container: str) -> Through:
+        """Return what changes made through this mount are known by."""
+        source = self.source.removesuffix(b"/" + self.below) if self.below else self.source
+        return Through(container, self.volume, source, self.below)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,6 @@ class WatchEvent(NamedTuple):
     author: object | None = None
 
 
-def directory_identity(major: int, minor: int, inode: int) -> int:
-    """Return the number by which a source directory is known to those who watch and to those who publish."""
-    return inode | minor << 72 | major << 96
+def directory_identity(major: int, minor: int, inode: int) -> bytes:
+    """Return what a source directory is known by, to those who watch and to those who publish; never empty."""
+    return b"%d:%d:%d" % (major, minor, inode)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from volfuse.engine.changefeed import ChangeFeed
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import ViewBinder
 from volfuse.errors import Unavailable
@@ -82,6 +83,7 @@ def compose(settings: Settings) -> Iterator[Engine]:
             builder=ArchiveImageBuilder(),
             trees=_private_trees(settings.root),
             table=table,
+            feed=ChangeFeed(table, secrets.token_hex(6)),
             binder=binder,
             views_directory=settings.views,
             clock=SystemClock(),
@@ -91,6 +93,7 @@ def compose(settings: Settings) -> Iterator[Engine]:
         engine.views.transport = transport.name
         engine.views.data_path = transport.data_path
         engine.views.attach_all()
+        stack.enter_context(engine.feed)
         settings.views.mkdir(mode=0o755, parents=True, exist_ok=True)
         stack.callback(transport.stop)
         transport.start(os.fsencode(settings.views))

@@ -143,3 +143,4 @@ async def _serve(engine: Engine, workers: Workers, listener: socket.socket, sett
         _log.info("ending")
         await asyncio.to_thread(engine.lifecycle.close)
         engine.events.close()
+        engine.feed.end_readers()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from volfuse.core.ports import Clock, Ids
 from volfuse.engine.archive import Archive
+from volfuse.engine.changefeed import ChangeFeed
 from volfuse.engine.containers import Containers
 from volfuse.engine.create import Creator
 from volfuse.engine.events import EventLog
@@ -39,6 +40,7 @@ class Engine:
     containers: Containers
     volumes: Volumes
     events: EventLog
+    feed: ChangeFeed
     views: Views
     archive: Archive
     starts: Starts
@@ -59,6 +61,7 @@ class Engine:
         builder: ImageBuilder,
         trees: PrivateTrees,
         table: ViewTable,
+        feed: ChangeFeed,
         binder: ViewBinder,
         views_directory: Path,
         clock: Clock,
@@ -120,6 +123,7 @@ class Engine:
             containers=containers,
             volumes=volumes,
             events=events,
+            feed=feed,
             views=views,
             archive=Archive(table, containers),
             starts=starts,

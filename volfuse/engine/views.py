@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from volfuse.core.datapath import DataPath
+from volfuse.core.feed import Selection
 from volfuse.core.model import Container, MountPoint, MountType
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.core.wire import TmpfsOptions
 from volfuse.engine.places import make_places
+from volfuse.engine.placing import place_of
 from volfuse.engine.ports import BoundMount, PrivateTrees, Store, ViewBinder
 from volfuse.engine.rootpath import follow
 from volfuse.engine.state import StateRoot
@@ -179,7 +181,14 @@ class Views:
     ) -> PlannedMount:
         if mount.type is not MountType.TMPFS:
             source = Path(mount.source, mount.subpath)
-            return PlannedMount(destination, os.fsencode(source), readonly=not mount.rw, label=_label(mount))
+            return PlannedMount(
+                destination,
+                os.fsencode(source),
+                readonly=not mount.rw,
+                label=_label(mount),
+                volume=mount.name,
+                below=os.fsencode(source.relative_to(mount.source)) if mount.subpath else b"",
+            )
         directory = self._state.container_dir(container.id) / "tmpfs" / str(number)
         options = mount.tmpfs or TmpfsOptions()
         return PlannedMount(
@@ -232,6 +241,14 @@ class Views:
         """Return what the user mounted outside of the directory of views, by directory."""
         with self._binding:
             return sorted(self._bound.values(), key=lambda bound: bound.directory)
+
+    def place_of(self, path: str) -> Selection:
+        """Return the volume or bind, and the place in it, that an absolute path of the host means.
+
+        Raises:
+            NotFound: it lies in none.
+        """
+        return place_of(path, self._table, self._directory, self.mounts())
 
     def mount(self, container: Container | None, directory: str, *, read_only: bool) -> None:
         """Mount a view (or, with `None`, the directory of all views) at a directory of the user's.

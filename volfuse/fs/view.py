@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from volfuse.core.feed import Through
 from volfuse.fs.inodes import synthetic_inode
 from volfuse.fs.source import MissingSource, Source
 
 __all__ = ["Attributes", "Mount", "Place", "View"]
+
+_UNKNOWN = Through("", "", b"")
 
 
 class Attributes(NamedTuple):
@@ -39,6 +42,7 @@ class Mount:
     Attributes:
         destination: path in the view, without leading slash; empty for the private tree.
         private: only this view can change what lies in the source.
+        through: what changes are known by that are made through this mount.
     """
 
     destination: bytes
@@ -46,6 +50,7 @@ class Mount:
     readonly: bool = False
     private: bool = False
     label: str = ""
+    through: Through = _UNKNOWN
 
     def check_writable(self) -> None:
         """Raise EROFS on a read-only mount."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.errors import Conflict, NotFound
+from volfuse.fs.changelog import ChangeLog
 from volfuse.fs.inodes import ROOT_INODE, InodeNumbers
 from volfuse.fs.source import MissingSource, SourceTable
 from volfuse.fs.view import Attributes, Mount, Place, View, synthetic_directory
@@ -46,9 +47,13 @@ class ViewTable:
 
     Args:
         device: st_dev of the state root; files there keep their inode numbers.
+
+    Attributes:
+        changes: what was done through the views.
     """
 
     def __init__(self, device: int) -> None:
+        self.changes = ChangeLog()
         self._sources = SourceTable(InodeNumbers(device))
         self._lock = threading.Lock()  # taken by whoever replaces self._views
         self._views: Mapping[bytes, View] = {}
@@ -73,7 +78,7 @@ class ViewTable:
         Raises:
             Conflict: the name is taken.
         """
-        view = View(plan.container, plan.name, tuple(self._mount(planned, plan.name) for planned in plan.mounts))
+        view = View(plan.container, plan.name, tuple(self._mount(planned, plan) for planned in plan.mounts))
         with self._lock:
             key = os.fsencode(plan.name)
             if key in self._views:
@@ -176,14 +181,15 @@ class ViewTable:
         self._views = views
         self._changed_ns = time.time_ns()
 
-    def _mount(self, planned: PlannedMount, name: str) -> Mount:
+    def _mount(self, planned: PlannedMount, plan: ViewPlan) -> Mount:
         source = self._sources.open(planned)
         if isinstance(source, MissingSource):
-            _log.warning("view %s: source %s is missing: %s", name, os.fsdecode(source.path), source.reason)
+            _log.warning("view %s: source %s is missing: %s", plan.name, os.fsdecode(source.path), source.reason)
         return Mount(
             destination=b"/".join(planned.destination),
             source=source,
             readonly=planned.readonly,
             private=planned.sharing is Sharing.PRIVATE,
             label=planned.label,
+            through=planned.through(plan.container),
         )

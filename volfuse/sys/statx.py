@@ -30,8 +30,11 @@ _EMPTY_FLAGS: Final = _FLAGS | AT_EMPTY_PATH
 # Offsets in struct statx.
 _MODE: Final = 28
 _INODE: Final = 32
+_SIZE_AT: Final = 40
+_SIZE_END: Final = 48
 _BTIME: Final = 80
 _CTIME: Final = 96
+_MTIME: Final = 112
 _MTIME_END: Final = 128
 _DEV_MAJOR: Final = 136
 _DEV_MINOR: Final = 140
@@ -93,6 +96,14 @@ class Statx:
     def changed(self) -> bytes:
         """Return the times of the last change of attributes and of content, as bytes to compare."""
         return bytes(self.buffer[_CTIME:_MTIME_END])
+
+    def content(self) -> bytes:
+        """Return size and time of the last change of content, as bytes to compare."""
+        return bytes(self.buffer[_SIZE_AT:_SIZE_END] + self.buffer[_MTIME:_MTIME_END])
+
+    def size(self) -> int:
+        """Return the size in bytes."""
+        return u64(self.buffer, _SIZE_AT)
 
     def fields(self) -> StatxFields:
         """Return everything."""

@@ -15,6 +15,7 @@ import stat
 import threading
 from collections.abc import Callable
 
+from volfuse.core.feed import ChangeKind
 from volfuse.fs import attributes, files, paths, xattrs
 from volfuse.fs.descriptors import Parent, Pinned
 from volfuse.fs.directories import Entry, fsync_directory
@@ -22,9 +23,11 @@ from volfuse.fs.files import FileHandle
 from volfuse.fs.handles import HandleTable
 from volfuse.fs.inodes import ROOT_INODE
 from volfuse.fs.locks import LockTable
+from volfuse.fs.view import Place
 from volfuse.fs.viewtable import ViewTable
 from volfuse.sys.filelock import RawFlock, RecordLock
 from volfuse.transport.base import Failures
+from volfuse.transport.fusepy_feed import FusepyFeed
 from volfuse.transport.fusepy_ghosts import GhostTable, caller_renames
 from volfuse.transport.fusepy_library import (
     FILLER,
@@ -63,6 +66,7 @@ class FusepyOperations:
         self.locks = LockTable()
         self.ghosts = GhostTable()
         self.renames = Renames()
+        self.feed = FusepyFeed(table.changes)
         self._table = table
         self._locate = table.locate
         self._locate_entry = table.locate_entry
@@ -120,7 +124,9 @@ class FusepyOperations:
         """Serve SETATTR of the mode."""
         ghost = self.ghosts.get(path)
         if ghost is None:
-            paths.chmod(self._locate(_below_root(path)), mode)
+            place = self._locate(_below_root(path))
+            paths.chmod(place, mode)
+            self.feed.change(caller(), ChangeKind.ATTRIB, place)
         else:
             attributes.chmod_at(ghost.mount, ghost.fd, b"", mode)
 
@@ -128,7 +134,9 @@ class FusepyOperations:
         """Serve SETATTR of the owner; 2^32-1 leaves one as it is."""
         ghost = self.ghosts.get(path)
         if ghost is None:
-            paths.chown(self._locate(_below_root(path)), _signed(uid), _signed(gid))
+            place = self._locate(_below_root(path))
+            paths.chown(place, _signed(uid), _signed(gid))
+            self.feed.change(caller(), ChangeKind.ATTRIB, place)
         else:
             attributes.chown_at(ghost.mount, ghost.fd, b"", _signed(uid), _signed(gid))
 
@@ -138,7 +146,9 @@ class FusepyOperations:
         atime, mtime = (seconds[0], seconds[1]), (seconds[2], seconds[3])
         ghost = self.ghosts.get(path)
         if ghost is None:
-            paths.utimens(self._locate(_below_root(path)), atime, mtime)
+            place = self._locate(_below_root(path))
+            paths.utimens(place, atime, mtime)
+            self.feed.change(caller(), ChangeKind.ATTRIB, place)
         else:
             attributes.utimens_at(ghost.mount, ghost.fd, b"", atime, mtime)
 
@@ -176,7 +186,9 @@ class FusepyOperations:
         ghost = self.ghosts.get(path)
         content = ctypes.string_at(value, size)
         if ghost is None:
-            paths.setxattr(self._locate(_below_root(path)), name, content, flags)
+            place = self._locate(_below_root(path))
+            paths.setxattr(place, name, content, flags)
+            self.feed.change(caller(), ChangeKind.XATTR, place, name)
         else:
             xattrs.setxattr_at(ghost.mount, ghost.fd, b"", name, content, flags)
 
@@ -184,7 +196,9 @@ class FusepyOperations:
         """Serve REMOVEXATTR."""
         ghost = self.ghosts.get(path)
         if ghost is None:
-            paths.removexattr(self._locate(_below_root(path)), name)
+            place = self._locate(_below_root(path))
+            paths.removexattr(place, name)
+            self.feed.change(caller(), ChangeKind.XATTR, place, name)
         else:
             xattrs.removexattr_at(ghost.mount, ghost.fd, b"", name)
 
@@ -197,39 +211,55 @@ class FusepyOperations:
 
     def mknod(self, path: bytes, mode: int, device: int) -> None:
         """Serve MKNOD of anything but regular files, for which libfuse calls `create`."""
-        paths.mknod(self._locate_entry(path[1:]), mode, device, caller())
+        entry = self._locate_entry(path[1:])
+        paths.mknod(entry, mode, device, caller())
+        self.feed.change(caller(), ChangeKind.CREATE, entry)
 
     def mkdir(self, path: bytes, mode: int) -> None:
         """Serve MKDIR."""
-        paths.mkdir(self._locate_entry(path[1:]), mode, caller())
+        entry = self._locate_entry(path[1:])
+        paths.mkdir(entry, mode, caller())
+        self.feed.change(caller(), ChangeKind.MKDIR, entry)
 
     def symlink(self, target: bytes, path: bytes) -> None:
         """Serve SYMLINK."""
-        paths.symlink(self._locate_entry(path[1:]), target, caller())
+        entry = self._locate_entry(path[1:])
+        paths.symlink(entry, target, caller())
+        self.feed.change(caller(), ChangeKind.SYMLINK, entry, target)
 
     def link(self, path: bytes, new: bytes) -> None:
         """Serve LINK. An unlinked file stays so, as on Linux."""
         if self.ghosts.get(path) is not None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        paths.link(self._locate(path[1:]), self._locate_entry(new[1:]))
+        entry = self._locate_entry(new[1:])
+        paths.link(self._locate(path[1:]), entry)
+        self.feed.change(caller(), ChangeKind.LINK, entry)
 
     def unlink(self, path: bytes) -> None:
         """Serve UNLINK, and the end of a ghost."""
         if self.ghosts.get(path) is None:
-            paths.unlink(self._locate_entry(path[1:]))
+            self._unlink(self._locate_entry(path[1:]))
         else:
             self.ghosts.drop(path)
 
     def rmdir(self, path: bytes) -> None:
         """Serve RMDIR."""
-        paths.rmdir(self._locate_entry(path[1:]))
+        entry = self._locate_entry(path[1:])
+        paths.rmdir(entry)
+        self.feed.change(caller(), ChangeKind.RMDIR, entry)
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Serve RENAME, and libfuse's hiding of open files (`fusepy_ghosts`)."""
         if self.renames.under_way and self.renames.is_ours(old, new):
             return
         if not (self.ghosts.is_hiding(old, new) and self._hide(old, new)):
-            paths.rename(self._locate_entry(old[1:]), self._locate_entry(new[1:]))
+            old_entry, new_entry = self._locate_entry(old[1:]), self._locate_entry(new[1:])
+            paths.rename(old_entry, new_entry)
+            self.feed.moved(caller(), old_entry, new_entry)
+
+    def _unlink(self, entry: Place) -> None:
+        paths.unlink(entry)
+        self.feed.change(caller(), ChangeKind.DELETE, entry)
 
     def _hide(self, path: bytes, hidden: bytes) -> bool:
         """Make a ghost of an open file; return False if it is not open, so that the rename is a program's own."""
@@ -243,7 +273,7 @@ class FusepyOperations:
         if caller_renames(caller().pid):
             return True
         try:
-            paths.unlink(entry)
+            self._unlink(entry)
         except OSError:
             self.ghosts.drop(hidden)
             raise
@@ -254,14 +284,19 @@ class FusepyOperations:
     def create(self, path: bytes, mode: int, info: int) -> None:
         """Serve CREATE."""
         file = FileInfo.from_address(info)
-        self._opened(file, paths.create(self._locate_entry(path[1:]), file.flags, mode, caller()))
+        entry = self._locate_entry(path[1:])
+        self._opened(file, paths.create(entry, file.flags, mode, caller()))
+        self.feed.change(caller(), ChangeKind.CREATE, entry)
 
     def open(self, path: bytes, info: int) -> None:
         """Serve OPEN."""
         file = FileInfo.from_address(info)
         ghost = self.ghosts.get(path)
         if ghost is None:
-            self._opened(file, paths.open_file(self._locate(path[1:]), file.flags))
+            place = self._locate(path[1:])
+            self._opened(file, paths.open_file(place, file.flags))
+            if file.flags & os.O_TRUNC:
+                self.feed.change(caller(), ChangeKind.TRUNCATE, place, size=0)
         else:
             self._opened(file, files.open_at(ghost.mount, ghost.fd, b"", file.flags))
 
@@ -270,6 +305,7 @@ class FusepyOperations:
         # hard link) must not be cached by the kernel; a private file with one name may be, until it is opened anew.
         file.direct_io = not (handle.mount.private and handle.status.st_nlink == 1)
         file.fh = self.handles.add_file(handle)
+        self.feed.opened(caller(), handle)
 
     def read(self, _path: bytes | None, target: int, size: int, offset: int, info: int) -> int:
         """Serve READ, straight into the reply's memory."""
@@ -277,23 +313,32 @@ class FusepyOperations:
 
     def write(self, _path: bytes | None, data: int, size: int, offset: int, info: int) -> int:
         """Serve WRITE, straight from the request's memory."""
-        return files.write(FileInfo.from_address(info).fh, _memory(data, size), offset, caller())
+        number = FileInfo.from_address(info).fh
+        written = files.write(number, _memory(data, size), offset, caller())
+        self.feed.wrote(number, written)
+        return written
 
     def truncate(self, path: bytes, size: int) -> None:
         """Serve SETATTR of the size, of a file that is not open."""
         ghost = self.ghosts.get(path)
         if ghost is None:
-            paths.truncate(self._locate(_below_root(path)), size)
+            place = self._locate(_below_root(path))
+            paths.truncate(place, size)
+            self.feed.change(caller(), ChangeKind.TRUNCATE, place, size=size)
         else:
             files.truncate_at(ghost.mount, ghost.fd, b"", size)
 
     def ftruncate(self, _path: bytes | None, size: int, info: int) -> None:
         """Serve SETATTR of the size by handle."""
-        files.truncate_fd(FileInfo.from_address(info).fh, size)
+        number = FileInfo.from_address(info).fh
+        files.truncate_fd(number, size)
+        self.feed.resized(caller(), self.handles.file(number), size)
 
     def fallocate(self, _path: bytes | None, mode: int, offset: int, length: int, info: int) -> None:
         """Serve FALLOCATE."""
-        files.allocate(FileInfo.from_address(info).fh, mode, offset, length, caller())
+        number = FileInfo.from_address(info).fh
+        files.allocate(number, mode, offset, length, caller())
+        self.feed.wrote(number, 0)
 
     def fsync(self, _path: bytes | None, data_only: int, info: int) -> None:
         """Serve FSYNC."""
@@ -311,6 +356,7 @@ class FusepyOperations:
         """Serve RELEASE, which comes once for each open."""
         number = FileInfo.from_address(info).fh
         self.locks.release_handle(self.handles.file(number))
+        self.feed.closing(self.handles.file(number))
         handle = self.handles.close_file(number)
         if len(self.ghosts) and not self.handles.has_open(handle.identity):
             self.ghosts.drop_file(handle.identity)

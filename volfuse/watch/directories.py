@@ -38,7 +38,7 @@ class Attribution(Protocol):
         """Return when all is known that may have caused an event which has been read."""
         ...
 
-    def author(self, directory: int, event: WatchEvent) -> WatchEvent | None:
+    def author(self, directory: bytes, event: WatchEvent) -> WatchEvent | None:
         """Return the event with its author; None if it only repeats another."""
         ...
 
@@ -53,7 +53,7 @@ class Everybody:
     def settle(self) -> None:
         """Do nothing."""
 
-    def author(self, _directory: int, event: WatchEvent) -> WatchEvent:
+    def author(self, _directory: bytes, event: WatchEvent) -> WatchEvent:
         """Return the event."""
         return event
 
@@ -66,7 +66,7 @@ class _Watched:
 
     __slots__ = ("directory", "listeners")
 
-    def __init__(self, directory: int) -> None:
+    def __init__(self, directory: bytes) -> None:
         self.directory = directory
         self.listeners: tuple[_Watch, ...] = ()
 

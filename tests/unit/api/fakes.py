@@ -49,6 +49,7 @@ def engine_of(**parts) -> SimpleNamespace:
         "updates",
         "networks",
         "cgroups",
+        "feed",
     )
     missing = {name: SimpleNamespace() for name in names}
     return SimpleNamespace(**{**missing, "root": Path("/nowhere"), "events": EventLog(), **parts})

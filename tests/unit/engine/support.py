@@ -9,8 +9,10 @@ from pathlib import Path
 from volfuse.core.ids import ImageId
 from volfuse.core.model import Image
 from volfuse.core.wire import Config, CreateRequest, HostConfig
+from volfuse.engine.changefeed import ChangeFeed
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import BuiltImage
+from volfuse.fs.changelog import ChangeLog
 from volfuse.fs.viewtable import ViewTable
 from volfuse.images.privatetree import PrivateTrees
 from volfuse.store.sqlite import SqliteStore
@@ -43,6 +45,7 @@ class RecordingTable:
 
     def __init__(self) -> None:
         self.plans = {}
+        self.changes = ChangeLog()
 
     def attach(self, plan) -> None:
         for mount in plan.mounts:
@@ -107,6 +110,7 @@ def open_engine(
         builder=TreeBuilder(),
         trees=PrivateTrees(root, overlay=False),
         table=table,
+        feed=ChangeFeed(table, "run"),
         binder=binder,
         views_directory=root / "views",
         clock=FixedClock(),

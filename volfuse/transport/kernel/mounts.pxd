@@ -24,7 +24,9 @@ cdef class MountState:
     cdef readonly bint private
     cdef readonly bint readonly
     cdef public str refused
+    cdef public object root
     cdef readonly object source
+    cdef readonly object through
     cdef readonly Timeouts timeouts
 
     cpdef unsigned long long inode(self, Statx found)

@@ -64,6 +64,8 @@ class MountState:
         local: closing a file of the source's own file system has nothing to report, as on a network file system.
         gone: the view is no longer shown: open files go on, names and directories are ESTALE.
         refused: why files are not passed through; empty if they are, or if none has been opened.
+        root: `Directory` at the root of the source, once it has been looked up.
+        through: what changes are known by that are made through this mount.
     """
 
     __slots__ = (
@@ -81,7 +83,9 @@ class MountState:
         "private",
         "readonly",
         "refused",
+        "root",
         "source",
+        "through",
         "timeouts",
     )
 
@@ -101,6 +105,8 @@ class MountState:
         self.local = file_system in LOCAL_FILE_SYSTEMS
         self.refused = ""
         self.gone = False
+        self.root: Any = None  # nodes.Directory, which needs this module
+        self.through = mount.through
         if mount.private:
             self.timeouts = self.file_timeouts = ENDLESS
         else:

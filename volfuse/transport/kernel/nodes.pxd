@@ -25,6 +25,7 @@ cdef class Directory:
 @cython.final
 cdef class OpenFile:
     cdef public unsigned int backing
+    cdef public bytes content
     cdef public int fd
     cdef readonly dict handles
 
@@ -44,8 +45,10 @@ cdef class File:
 cdef class Handle:
     cdef public int fd
     cdef readonly unsigned int flags
+    cdef public MountState mount
     cdef readonly File node
     cdef readonly unsigned long long number
+    cdef public object opener
     cdef public bint shared
 
 @cython.final

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
+from volfuse.fs.descriptors import Caller
 from volfuse.fs.source import Source
 from volfuse.fs.view import Mount, View
 from volfuse.transport.kernel.mounts import MountState
@@ -84,9 +85,11 @@ class Handle:
         flags: of open(2).
         fd: in the source.
         shared: the descriptor is `OpenFile.fd`, which others use too.
+        opener: who opened a file of a shared source for writing; None for all else.
+        mount: through which.
     """
 
-    __slots__ = ("fd", "flags", "node", "number", "shared")
+    __slots__ = ("fd", "flags", "mount", "node", "number", "opener", "shared")
 
     def __init__(self, number: int, node: File, flags: int, fd: int, shared: bool) -> None:
         self.number = number
@@ -94,6 +97,8 @@ class Handle:
         self.flags = flags
         self.fd = fd
         self.shared = shared
+        self.opener: Caller | None = None
+        self.mount = node.mount
 
     @property
     def identity(self) -> bytes:
@@ -118,14 +123,16 @@ class OpenFile:
         fd: open for reading, for all handles that only read; -1 if there is none.
         backing: id registered with the kernel; 0 without.
         handles: by number.
+        content: what `written.Writers` has seen of the file last.
     """
 
-    __slots__ = ("backing", "fd", "handles")
+    __slots__ = ("backing", "content", "fd", "handles")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.backing = 0
         self.handles: dict[int, Handle] = {}
+        self.content = b""
 
     def any_fd(self) -> int:
         """Return a descriptor of the file, whatever it is open for; -1 if it is being closed."""

@@ -5,8 +5,10 @@ from volfuse.transport.kernel.handles cimport Handles
 from volfuse.transport.kernel.mounts cimport MountState, Timeouts
 from volfuse.transport.kernel.nodes cimport Directory, DirectoryNode, File, NodeTable
 from volfuse.transport.kernel.places cimport OpenDirectories, is_open_on
+from volfuse.transport.kernel.publishing cimport Publisher
 from volfuse.transport.kernel.session cimport Reader, Session
 from volfuse.transport.kernel.wire.encoding cimport encode_attr, encode_entry, reply
+from volfuse.transport.kernel.written cimport Writers
 
 @cython.final
 cdef class Server:
@@ -15,6 +17,8 @@ cdef class Server:
     cdef readonly NodeTable nodes
     cdef readonly OpenDirectories directories
     cdef readonly object listings
+    cdef readonly Publisher feed
+    cdef readonly Writers writers
     cdef public Session session
 
     cpdef bytes entry_at(self, Reader reader, DirectoryNode parent, bytes name)

@@ -26,11 +26,13 @@ from volfuse.transport.kernel.nodes import (
     RootFd,
 )
 from volfuse.transport.kernel.places import OpenDirectories, is_open_on, stale
+from volfuse.transport.kernel.publishing import Publisher
 from volfuse.transport.kernel.session import Reader, Session
 from volfuse.transport.kernel.viewstates import ViewStates
 from volfuse.transport.kernel.wire.encoding import encode_attr, encode_entry, reply
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.notifications import inval_attributes
+from volfuse.transport.kernel.written import Writers
 
 __all__ = ["Server", "attributes_of"]
 
@@ -47,6 +49,8 @@ class Server:
     Attributes:
         session: set before the first request.
         minor: protocol version that was agreed.
+        feed: where changes of shared sources are published, after they are done and before the reply.
+        writers: files of shared sources that are open for writing.
     """
 
     def __init__(self, views: ViewStates, handles: Handles, open_limit: int) -> None:
@@ -55,6 +59,8 @@ class Server:
         self.nodes = NodeTable()
         self.directories = OpenDirectories(open_limit)
         self.listings = Listings()
+        self.feed = Publisher(views.table.changes)
+        self.writers = Writers(self.feed)
         self.session: Session
         self.nodes.add_root(DirectoryNode(ROOT_ID, None, _list_mount(), None, None, None))
 
@@ -253,6 +259,7 @@ def _pin(root: Directory, state: MountState) -> Directory:
         assert not isinstance(state.source, MissingSource)
         root.pinned = True
         root.holder = RootFd(state.source)
+    state.root = root
     return root
 
 

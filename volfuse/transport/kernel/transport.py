@@ -176,7 +176,7 @@ class KernelTransport:
             Attributes(server, handles),
             Names(server),
             Files(server, handles, locks),
-            Data(handles),
+            Data(handles, server.writers),
             Directories(server, handles),
             Xattrs(server, extended=Init.SETXATTR_EXT in agreed.flags),
             Locking(handles, locks, lambda unique: server.session.interrupt(unique)),

@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Mapping
 
+from volfuse.core.feed import ChangeKind
 from volfuse.fs import attributes as fs_attributes
 from volfuse.fs.descriptors import self_path
 from volfuse.sys.credentials import writing_as
@@ -26,6 +27,8 @@ from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Attributes"]
 
+_ATTRIB, _TRUNCATE = ChangeKind.ATTRIB, ChangeKind.TRUNCATE
+_LARGEST = (1 << 63) - 1
 _SETATTR_IN = LAYOUTS["fuse_setattr_in"].struct
 _STATX = LAYOUTS["fuse_statx"].struct
 _KSTATFS = LAYOUTS["fuse_kstatfs"].struct
@@ -72,6 +75,9 @@ class Attributes:
         else:
             pinned = server.directories.pin(node, reader.statx)
         fd = pinned.fd
+        content = node.opened if isinstance(node, File) and valid & (_SIZE | _ATIME | _MTIME) else None
+        if content is not None:
+            server.writers.changing(content, reader.statx)
         if valid & _SIZE:
             self._truncate(reader, node, fd, size, handle if valid & _FH else None, valid & _KILL != 0)
         if valid & (_UID | _GID):
@@ -86,9 +92,22 @@ class Attributes:
                 _time(valid, _ATIME, _ATIME_NOW, atime, atime_ns),
                 _time(valid, _MTIME, _MTIME_NOW, mtime, mtime_ns),
             )
+        self._publish(reader, node, valid, size, handle)
+        if content is not None:
+            content.content = reader.statx.at(fd, b"").content()
         if isinstance(node, DirectoryNode):
             server.changed(node.directory, reader.nodeid)
         return server.attr_reply(reader, node)
+
+    def _publish(self, reader: Reader, node: Node, valid: int, size: int, handle: int) -> None:
+        feed = self._server.feed
+        if valid & _SIZE and isinstance(node, File):
+            file = self._handles.files.get(handle) if valid & _FH else None
+            opened = file is not None and file.opener is not None
+            mount = file.mount if file is not None and opened else feed.mount_of(reader, node)
+            feed.file(reader, _TRUNCATE, node, mount, -1, size)
+        if valid & (_MODE | _UID | _GID | _ATIME | _MTIME):
+            feed.node(reader, _ATTRIB, node)
 
     def statx(self, reader: Reader) -> bytes:
         """Answer with attributes and the birth time, which GETATTR has no room for."""
@@ -119,6 +138,8 @@ class Attributes:
         """Set the size, for the caller where set-user-id bits are to go: the daemon's own right would keep them."""
         if not isinstance(node, File):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if size > _LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         target = self._handles.writable(node, handle)
         opened = -1
         if target is None:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from volfuse.fs import files as fs_files
 from volfuse.fs.descriptors import Caller
 from volfuse.transport.kernel.handles import Handles
+from volfuse.transport.kernel.nodes import Handle
 from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.encoding import error, reply
 from volfuse.transport.kernel.wire.flags import FUSE_WRITE_KILL_SUIDGID
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Opcode
 from volfuse.transport.kernel.wire.requests import HEADER_SIZE
+from volfuse.transport.kernel.written import Writers
 
 __all__ = ["Data"]
 
@@ -32,8 +34,9 @@ _MOST_BYTES_32 = 0x7FFFF000
 class Data:
     """What lies in files."""
 
-    def __init__(self, handles: Handles) -> None:
+    def __init__(self, handles: Handles, writers: Writers) -> None:
         self._handles = handles
+        self._writers = writers
 
     def handlers(self) -> Mapping[Opcode, Handler]:
         """Return the handlers of this theme."""
@@ -55,9 +58,11 @@ class Data:
         """Write; as the caller where set-user-id bits are to go with it."""
         handle, offset, size, flags, _, _ = _WRITE_IN.unpack_from(reader.buffer, HEADER_SIZE)
         data = reader.payload(HEADER_SIZE + _WRITE_IN.size, size)
-        fd = self._writing_fd(handle)
+        file = self._writing(handle)
         caller = Caller(reader.uid, reader.gid) if flags & FUSE_WRITE_KILL_SUIDGID else _ROOT
-        written = fs_files.write(fd, data, offset, caller)
+        written = fs_files.write(file.fd, data, offset, caller)
+        if file.opener is not None:
+            self._writers.wrote(handle, written)
         return reply(reader.unique, _SIZE.pack(written))
 
     def lseek(self, reader: Reader) -> bytes:
@@ -69,8 +74,10 @@ class Data:
     def fallocate(self, reader: Reader) -> bytes:
         """Allocate or free a range."""
         handle, offset, length, mode = _FALLOCATE_IN.unpack_from(reader.buffer, HEADER_SIZE)
-        fd = self._writing_fd(handle)
-        fs_files.allocate(fd, mode, offset, length, Caller(reader.uid, reader.gid, reader.pid))
+        file = self._writing(handle)
+        fs_files.allocate(file.fd, mode, offset, length, Caller(reader.uid, reader.gid, reader.pid))
+        if file.opener is not None:
+            self._writers.wrote(handle, 0)
         return error(reader.unique, 0)
 
     def copy_file_range(self, reader: Reader) -> bytes:
@@ -86,14 +93,17 @@ class Data:
     def _copy(self, reader: Reader, most: int) -> int:
         source, offset_in, _, target, offset_out, length, _ = _COPY_IN.unpack_from(reader.buffer, HEADER_SIZE)
         source_fd = self._handles.file(source).fd
-        target_fd = self._writing_fd(target)
+        file = self._writing(target)
         reader.hand_over()
-        return os.copy_file_range(source_fd, target_fd, min(length, most), offset_in, offset_out)
+        copied = os.copy_file_range(source_fd, file.fd, min(length, most), offset_in, offset_out)
+        if file.opener is not None:
+            self._writers.wrote(target, copied)
+        return copied
 
-    def _writing_fd(self, number: int) -> int:
-        """Return the descriptor of a file that is open for writing; EBADF for another."""
+    def _writing(self, number: int) -> Handle:
+        """Return a file that is open for writing, with a descriptor of its own; EBADF for another."""
         handle = self._handles.file(number)
         if not handle.writes:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._handles.own_descriptor(handle)
-        return handle.fd
+        return handle

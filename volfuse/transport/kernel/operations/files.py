@@ -6,13 +6,15 @@ import errno
 import os
 from collections.abc import Mapping
 
+from volfuse.core.feed import ChangeKind
 from volfuse.fs import files as fs_files
 from volfuse.fs.descriptors import Caller, self_path
 from volfuse.sys.credentials import acting_as
 from volfuse.sys.raw import u32, u64
 from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.locks import Locks
-from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File
+from volfuse.transport.kernel.mounts import MountState
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File, Handle
 from volfuse.transport.kernel.places import stale
 from volfuse.transport.kernel.rules import check_absent
 from volfuse.transport.kernel.server import Server
@@ -25,6 +27,7 @@ from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Files"]
 
+_CREATE, _TRUNCATE = ChangeKind.CREATE, ChangeKind.TRUNCATE
 _OPEN_OUT = LAYOUTS["fuse_open_out"].struct
 _CREATE_IN = LAYOUTS["fuse_create_in"].struct
 _FLUSH_IN = LAYOUTS["fuse_flush_in"].struct
@@ -65,6 +68,8 @@ class Files:
             fd = self._open(reader, node, flags)
             handle = self._handles.add_file(node, flags, fd, reading=not flags & _WRITES)
         open_flags = self._handles.open_flags(handle, reader.statx.mode)
+        if flags & _CHANGES:
+            self._changes(reader, handle, self._server.feed.mount_of(reader, node))
         if not flags & _WRITES and not self._locks.held(handle):
             open_flags |= _NOFLUSH
         return reply(reader.unique, _OPEN_OUT.pack(handle.number, open_flags, self._handles.backing(handle)))
@@ -84,6 +89,7 @@ class Files:
         reading = self._handles.needs_no_writer(parent.mount, directory)
         wanted = flags & os.O_EXCL if reading else flags
         fd = fs_files.create_fd_at(parent.mount.mount, holder.fd, name, wanted, mode, caller)
+        server.feed.entry(reader, _CREATE, parent, name)
         server.changed(directory, reader.nodeid)
         return self._created(reader, parent, directory, name, flags, fd, reading)
 
@@ -104,7 +110,11 @@ class Files:
 
     def release(self, reader: Reader) -> bytes:
         """Close an open file; its locks go with it."""
-        handle = self._handles.release_file(u64(reader.buffer, HEADER_SIZE))
+        number = u64(reader.buffer, HEADER_SIZE)
+        handle = self._handles.file(number)
+        if handle.opener is not None:
+            self._server.writers.closing(handle, reader.statx)
+        self._handles.release_file(number)
         self._locks.release_handle(handle)
         return error(reader.unique, 0)
 
@@ -151,7 +161,19 @@ class Files:
             server.forget(node.id, 1)
             raise
         open_flags = handles.open_flags(handle, found.mode)
+        if handle.writes and not mount.private:
+            server.writers.opened(handle, mount, reader)
         return reply(reader.unique, entry + _OPEN_OUT.pack(handle.number, open_flags, handles.backing(handle)))
+
+    def _changes(self, reader: Reader, handle: Handle, mount: MountState) -> None:
+        """Publish that a file of a shared source was opened and truncated, note that it may be written."""
+        if mount.private:
+            return
+        if handle.flags & os.O_TRUNC:
+            self._server.feed.file(reader, _TRUNCATE, handle.node, mount, -1, 0)
+            reader.statx.at(handle.fd, b"")
+        if handle.writes:
+            self._server.writers.opened(handle, mount, reader)
 
     def _open(self, reader: Reader, node: File, flags: int) -> int:
         """Open a node's file: by its place, or by an open handle where it has lost its name.

@@ -17,6 +17,8 @@ from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 __all__ = ["Lookups"]
 
 _BATCH_IN = LAYOUTS["fuse_batch_forget_in"].struct
+_LOOKED = 4096
+"""Threads whose last look-up is remembered."""
 _ABSENT = bytes(8 + 8) + ENDLESS.entry + bytes(ATTR_BYTES)
 """struct fuse_entry_out without a node: there is no such name, and the kernel may remember that."""
 
@@ -36,6 +38,10 @@ class Lookups:
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
         name = reader.name(HEADER_SIZE)
+        looked = server.feed.looked
+        looked[reader.pid] = parent
+        if len(looked) > _LOOKED:
+            looked.clear()
         if parent.own is None and parent.directory is not None:
             # Most requests of all are this: no exception for a name that is not there.
             holder = server.directories.of(parent, reader.statx)

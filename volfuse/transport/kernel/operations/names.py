@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Mapping
 
+from volfuse.core.feed import ChangeKind
 from volfuse.fs import directories as fs_directories
 from volfuse.fs import files as fs_files
 from volfuse.fs import links as fs_links
@@ -31,6 +32,8 @@ from volfuse.transport.kernel.wire.requests import HEADER_SIZE
 
 __all__ = ["Names"]
 
+_CREATE, _MKDIR, _LINK, _SYMLINK = ChangeKind.CREATE, ChangeKind.MKDIR, ChangeKind.LINK, ChangeKind.SYMLINK
+_DELETE, _RMDIR = ChangeKind.DELETE, ChangeKind.RMDIR
 _MKNOD_IN = LAYOUTS["fuse_mknod_in"].struct
 _MKDIR_IN = LAYOUTS["fuse_mkdir_in"].struct
 _LINK_IN = LAYOUTS["fuse_link_in"].struct
@@ -70,6 +73,7 @@ class Names:
         parent, directory, dirfd, holder = self._writable(reader, name)
         fs_links.symlink_at(parent.mount.mount, dirfd, name, target, _caller(reader))
         del holder
+        self._server.feed.entry(reader, _SYMLINK, parent, name, target)
         return self._made(reader, parent, directory, name)
 
     def mknod(self, reader: Reader) -> bytes:
@@ -81,6 +85,7 @@ class Names:
         number = os.makedev(*decode_device(device))
         fs_files.mknod_at(parent.mount.mount, dirfd, name, mode, number, _caller(reader))
         del holder
+        self._server.feed.entry(reader, _CREATE, parent, name)
         return self._made(reader, parent, directory, name)
 
     def mkdir(self, reader: Reader) -> bytes:
@@ -91,6 +96,7 @@ class Names:
         reader.set_umask(umask)
         fs_directories.mkdir_at(parent.mount.mount, dirfd, name, mode, _caller(reader))
         del holder
+        self._server.feed.entry(reader, _MKDIR, parent, name)
         return self._made(reader, parent, directory, name)
 
     def link(self, reader: Reader) -> bytes:
@@ -105,6 +111,7 @@ class Names:
         parent.mount.mount.check_writable()
         self._link(reader, node, dirfd, name, parent)
         del holder
+        server.feed.entry(reader, _LINK, parent, name)
         return self._made(reader, parent, directory, name, new=False)
 
     def unlink(self, reader: Reader) -> bytes:
@@ -115,6 +122,7 @@ class Names:
         check_unlink(parent, name)
         holder = server.holder(reader, parent)
         fs_links.unlink_at(parent.mount.mount, holder.fd, name)
+        server.feed.entry(reader, _DELETE, parent, name)
         server.changed(parent.directory, reader.nodeid)
         return error(reader.unique, 0)
 
@@ -126,6 +134,7 @@ class Names:
         check_rmdir(parent, name)
         holder = server.holder(reader, parent)
         fs_links.rmdir_at(parent.mount.mount, holder.fd, name)
+        server.feed.entry(reader, _RMDIR, parent, name)
         server.changed(parent.directory, reader.nodeid)
         return error(reader.unique, 0)
 
@@ -157,8 +166,10 @@ class Names:
         old_holder = server.holder(reader, old_parent)
         new_holder = server.holder(reader, new_parent)
         fs_links.rename_at(old_parent.mount.mount, old_holder.fd, old, new_holder.fd, new, flags)
+        exchange = flags & RENAME_EXCHANGE != 0
+        server.feed.moved(reader, old_parent, old, new_parent, new, b"exchange" if exchange else b"")
         self._moved(reader, new_parent, new_holder.fd, new)
-        if flags & RENAME_EXCHANGE:
+        if exchange:
             self._moved(reader, old_parent, old_holder.fd, old)
         server.changed(old_parent.directory, old_id)
         if new_parent is not old_parent:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+from volfuse.core.feed import ChangeKind
 from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.nodes import File
 from volfuse.transport.kernel.server import Server
@@ -57,6 +58,8 @@ class Others:
         argument = bytearray(max(in_size, out_size, 32))
         argument[:in_size] = reader.payload(HEADER_SIZE + _IOCTL_IN.size, in_size)
         fcntl.ioctl(fd, command, argument)
+        if command in _WRITES:
+            self._server.feed.node(reader, ChangeKind.ATTRIB, node)
         if not isinstance(node, File):
             self._server.changed(node.directory, reader.nodeid)
         out = bytes(argument[:out_size])

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Mapping
 
+from volfuse.core.feed import ChangeKind
 from volfuse.fs import xattrs as fs_xattrs
 from volfuse.fs.descriptors import self_path
 from volfuse.transport.kernel.nodes import DirectoryNode, Fd, Node, RootFd
@@ -77,7 +78,7 @@ class Xattrs:
         fs_xattrs.setxattr_at(mount, pinned.fd, b"", name, value, flags)
         if more & FUSE_SETXATTR_ACL_KILL_SGID:
             self._clear_set_group_id(reader, pinned.fd)
-        self._changed(node)
+        self._changed(reader, node, name)
         return error(reader.unique, 0)
 
     def removexattr(self, reader: Reader) -> bytes:
@@ -86,7 +87,7 @@ class Xattrs:
         node = self._server.nodes.node(reader.nodeid)
         pinned = self._pin(reader, node)
         fs_xattrs.removexattr_at(node.mount.mount, pinned.fd, b"", name)
-        self._changed(node)
+        self._changed(reader, node, name)
         return error(reader.unique, 0)
 
     def _pin(self, reader: Reader, node: Node) -> Fd | RootFd:
@@ -95,7 +96,8 @@ class Xattrs:
             return directories.of(node, reader.statx)
         return directories.pin(node, reader.statx)
 
-    def _changed(self, node: Node) -> None:
+    def _changed(self, reader: Reader, node: Node, name: bytes) -> None:
+        self._server.feed.node(reader, ChangeKind.XATTR, node, name)
         if isinstance(node, DirectoryNode):
             self._server.changed(node.directory, node.id)
 

@@ -1,0 +1,170 @@
+"""Route of the change feed: lines of JSON or server-sent events, with a place to go on from.
+
+Source of the second form: WHATWG HTML, server-sent events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from volfuse.api.decode import boolean, integer, timestamp_ns
+from volfuse.api.events import wake
+from volfuse.api.replies import start_stream
+from volfuse.api.route import Route
+from volfuse.api.workers import Workers
+from volfuse.core.feed import Change, Cursor, Gap, Selection, encode_change, encode_gap
+from volfuse.engine.changefeed import ChangeFeed
+from volfuse.engine.containers import Containers
+from volfuse.engine.views import Views
+from volfuse.engine.volumes import Volumes
+from volfuse.errors import InvalidSpec, NotFound
+
+__all__ = ["CURSOR", "FeedRoutes"]
+
+CURSOR: Final = "Volfuse-Cursor"
+"""Header of the reply: the place at which it begins."""
+
+_EVENT_STREAM: Final = "text/event-stream"
+_LINES: Final = "application/x-ndjson"
+_AT_ONCE: Final = 128
+"""Changes that are encoded without letting anybody else go on."""
+_BEAT_S: Final = 15.0
+"""How often a quiet stream of events shows that it is alive (proxies and browsers give up on silent ones)."""
+
+
+class FeedRoutes:
+    """`GET /volfuse/changes`."""
+
+    def __init__(
+        self, feed: ChangeFeed, containers: Containers, volumes: Volumes, views: Views, workers: Workers
+    ) -> None:
+        self._feed = feed
+        self._views = views
+        self._containers = containers
+        self._volumes = volumes
+        self._workers = workers
+
+    def routes(self) -> Iterable[Route]:
+        """Return the route."""
+        yield Route("GET", "/volfuse/changes", self.changes)
+
+    async def changes(self, request: web.Request) -> web.StreamResponse:
+        """Serve the changes that are kept, and with `follow` those that come, until the client or the daemon ends."""
+        wanted = await self._workers.call(self._selection, request)
+        follow = boolean(request, "follow")
+        if latest := integer(request, "latest"):
+            return _whole(self._feed.incarnation, self._feed.latest(wanted.takes, latest))
+        cursor = self._cursor(request, follow=follow)
+        events = _EVENT_STREAM in request.headers.get(hdrs.ACCEPT, "")
+        response = await start_stream(
+            request, content_type=_EVENT_STREAM if events else _LINES, headers={CURSOR: str(cursor)}
+        )
+        stream = _Stream(response, self._feed, wanted, cursor, _event if events else _line)
+        if not follow:
+            await stream.drain(self._feed.end)
+        else:
+            await self._follow(stream, beat=events)
+        await response.write_eof()
+        return response
+
+    async def _follow(self, stream: _Stream, *, beat: bool) -> None:
+        news = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        with self._feed.reading(lambda: wake(loop, news)):
+            while not self._feed.ended:
+                news.clear()
+                await stream.drain()
+                try:
+                    async with asyncio.timeout(_BEAT_S if beat else None):
+                        await news.wait()
+                except TimeoutError:
+                    await stream.response.write(b":\n\n")
+
+    def _cursor(self, request: web.Request, *, follow: bool) -> Cursor:
+        """Return where to begin: at a cursor, at a time, else with what is kept or, to follow, with what comes."""
+        since = request.query.get("since", "") or request.headers.get("Last-Event-ID", "")
+        if not since:
+            return self._feed.end if follow else Cursor(self._feed.incarnation, 0)
+        if "-" in since.lstrip("-"):
+            return Cursor.parse(since)
+        since_ns = timestamp_ns(request, "since")
+        if since_ns is None:
+            raise InvalidSpec(f"bad cursor: {since!r}")
+        return self._feed.since(since_ns)
+
+    def _selection(self, request: web.Request) -> Selection:
+        query = request.query
+        if at := query.get("at", ""):
+            return self._views.place_of(at)
+        container = self._container(query["container"]) if query.get("container") else ""
+        volume = query.get("volume", "")
+        if volume and not volume.startswith("/") and not self._feed.latest(Selection(volume).takes, 1):
+            self._volumes.get(volume)
+        return Selection(volume, container, query.get("path", "").strip("/").encode(errors="surrogateescape"))
+
+    def _container(self, name: str) -> str:
+        try:
+            return self._containers.get(name).id
+        except NotFound:
+            gone = self._feed.latest(lambda c: name in (c.origin, c.done.through.container), 1)
+            if not gone:
+                raise
+            return gone[0].done.through.container
+
+
+class _Stream:
+    """A reply that is being written, and how far the feed has been read for it."""
+
+    def __init__(
+        self,
+        response: web.StreamResponse,
+        feed: ChangeFeed,
+        wanted: Selection,
+        cursor: Cursor,
+        form: Callable[[bytes, str, str], bytes],
+    ) -> None:
+        self.response = response
+        self._feed = feed
+        self._wanted = wanted
+        self._cursor = cursor
+        self._form = form
+
+    async def drain(self, end: Cursor | None = None) -> None:
+        """Write what there is, up to a place."""
+        while True:
+            gap, changes, cursor = self._feed.after(self._cursor, _AT_ONCE)
+            text = self._text(gap, changes, cursor)
+            self._cursor = cursor
+            if text:
+                await self.response.write(text)
+            if not changes or (end is not None and cursor.sequence >= end.sequence):
+                return
+            await asyncio.sleep(0)
+
+    def _text(self, gap: Gap | None, changes: Iterable[Change], cursor: Cursor) -> bytes:
+        parts = []
+        if gap is not None:
+            parts.append(self._form(encode_gap(gap, cursor), str(cursor), "missed"))
+        for change in changes:
+            if self._wanted.takes(change):
+                place = f"{cursor.incarnation}-{change.sequence}"
+                parts.append(self._form(encode_change(change, cursor.incarnation), place, ""))
+        return b"".join(parts)
+
+
+def _whole(incarnation: str, changes: Iterable[Change]) -> web.Response:
+    body = b"".join(encode_change(change, incarnation) + b"\n" for change in changes)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: _LINES})
+
+
+def _line(text: bytes, _place: str, _name: str) -> bytes:
+    return text + b"\n"
+
+
+def _event(text: bytes, place: str, name: str) -> bytes:
+    head = f"event: {name}\n" if name else ""
+    return f"{head}id: {place}\ndata: ".encode() + text + b"\n\n"

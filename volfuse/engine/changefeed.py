@@ -1,0 +1,171 @@
+"""The change feed as it runs: takes what transports log, numbers it, and tells those who read.
+
+One thread takes from the log. While nobody reads it does so a few times a second, so that a change costs its request
+an append and no more; while somebody does, at once, though not more often than every millisecond.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Self
+
+from volfuse.core.feed import Change, Cursor, Entry, Gap, Ring
+from volfuse.fs.view import View
+from volfuse.fs.viewtable import ViewTable
+
+__all__ = ["KEPT", "ChangeFeed"]
+
+_log = logging.getLogger(__name__)
+
+KEPT: Final = 1 << 16
+"""Changes that are kept: some 25 MB when their paths are of usual length."""
+_READ_S: Final = 0.001
+_UNREAD_S: Final = 0.1
+_GONE: Final = 4096
+"""Names of removed containers that are remembered."""
+
+
+class ChangeFeed:
+    """Numbers and keeps the last changes; a context manager that runs its thread. For all threads.
+
+    Attributes:
+        ended: nothing more will come.
+
+    Args:
+        table: the views whose changes these are.
+        incarnation: letters and digits that no other run of the daemon has.
+    """
+
+    def __init__(self, table: ViewTable, incarnation: str, kept: int = KEPT) -> None:
+        self._log = table.changes
+        self._table = table
+        self._lock = threading.Lock()
+        self._ring = Ring(incarnation, kept, self._name)  # guarded by self._lock
+        self._wakes: tuple[Callable[[], None], ...] = ()  # replaced under self._lock
+        self._names: dict[str, str] = {}
+        self._hurry = threading.Event()
+        self.ended = False
+        self._thread = threading.Thread(target=self._run, name="volfuse-feed", daemon=True)
+
+    @property
+    def incarnation(self) -> str:
+        """What cursors of this run begin with."""
+        return self._ring.incarnation
+
+    @property
+    def end(self) -> Cursor:
+        """The place after the last change."""
+        self.catch_up()
+        return self._ring.end
+
+    def after(self, cursor: Cursor, limit: int) -> tuple[Gap | None, Sequence[Change], Cursor]:
+        """See `core.feed.Ring.after`; what has been logged before is in it."""
+        self.catch_up()
+        with self._lock:
+            return self._ring.after(cursor, limit)
+
+    def since(self, time_ns: int) -> Cursor:
+        """See `core.feed.Ring.since`."""
+        self.catch_up()
+        with self._lock:
+            return self._ring.since(time_ns)
+
+    def latest(self, wanted: Callable[[Change], bool], limit: int) -> list[Change]:
+        """Return the youngest changes that are wanted, oldest of them first."""
+        self.catch_up()
+        with self._lock:
+            kept = list(self._ring.backwards())
+        found = []
+        for change in kept:
+            if wanted(change):
+                found.append(change)
+                if len(found) == limit:
+                    break
+        return found[::-1]
+
+    @contextmanager
+    def reading(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` after something has come, during the block: on the feed's thread, so it must be quick."""
+        with self._lock:
+            self._wakes = (*self._wakes, wake)
+        self._hurry.set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wakes = tuple(other for other in self._wakes if other is not wake)
+
+    def catch_up(self) -> list[Entry]:
+        """Take what has been logged; return it."""
+        with self._lock:
+            taken = self._log.take()
+            self._ring.extend(taken)
+        if taken:
+            self._tell()
+        return taken
+
+    def add(self, entries: Collection[Entry]) -> None:
+        """Add what the host did."""
+        with self._lock:
+            self._ring.extend(entries)
+        self._tell()
+
+    def names_changed(self, _name: bytes, before: View | None, now: View | None) -> None:
+        """Keep the names of containers, also of those that are gone."""
+        if now is None:
+            return
+        if before is None and len(self._names) >= _GONE:
+            shown = {view.container for view in self._table.views()}
+            self._names = {container: name for container, name in self._names.items() if container in shown}
+        self._names[now.container] = now.name
+
+    def contents_changed(self, view: View, paths: object) -> None:
+        """Do nothing: that is a private tree."""
+
+    def end_readers(self) -> None:
+        """Tell all who read that nothing more will come."""
+        self.ended = True
+        self._tell()
+
+    def close(self) -> None:
+        """End the thread."""
+        self.end_readers()
+        self._hurry.set()
+        self._log.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._table.unsubscribe(self)
+
+    def __enter__(self) -> Self:
+        for view in self._table.views():
+            self._names[view.container] = view.name
+        self._table.subscribe(self)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _name(self, container: str) -> str:
+        return self._names.get(container, container)
+
+    def _tell(self) -> None:
+        for wake in self._wakes:
+            wake()
+
+    def _run(self) -> None:
+        while not self.ended:
+            self._log.wait()
+            try:
+                self.catch_up()
+            except Exception:  # noqa: BLE001 (the thread's edge)
+                _log.exception("the change feed failed")
+            self._hurry.clear()
+            if self._wakes:
+                time.sleep(_READ_S)
+            elif not self.ended:
+                self._hurry.wait(_UNREAD_S)
