@@ -58,31 +58,42 @@ class FeedRoutes:
         follow = boolean(request, "follow")
         if latest := integer(request, "latest"):
             return _whole(self._feed.incarnation, self._feed.latest(wanted.takes, latest))
-        cursor = self._cursor(request, follow=follow)
         events = _EVENT_STREAM in request.headers.get(hdrs.ACCEPT, "")
-        response = await start_stream(
-            request, content_type=_EVENT_STREAM if events else _LINES, headers={CURSOR: str(cursor)}
-        )
-        stream = _Stream(response, self._feed, wanted, cursor, _event if events else _line)
-        if not follow:
-            await stream.drain(self._feed.end)
-        else:
-            await self._follow(stream, beat=events)
-        await response.write_eof()
-        return response
+        cursor = self._cursor(request, follow=follow)
+        if follow:
+            return await self._follow(request, wanted, cursor, events=events)
+        stream = await self._begin(request, wanted, cursor, events=events)
+        await stream.drain(self._feed.end)
+        await stream.response.write_eof()
+        return stream.response
 
-    async def _follow(self, stream: _Stream, *, beat: bool) -> None:
+    async def _begin(self, request: web.Request, wanted: Selection, cursor: Cursor, *, events: bool) -> _Stream:
+        content_type = _EVENT_STREAM if events else _LINES
+        response = await start_stream(request, content_type=content_type, headers={CURSOR: str(cursor)})
+        return _Stream(response, self._feed, wanted, cursor, _event if events else _line)
+
+    async def _follow(
+        self, request: web.Request, wanted: Selection, cursor: Cursor, *, events: bool
+    ) -> web.StreamResponse:
+        """Send what comes. The head is sent when the host's changes are heard too."""
         news = asyncio.Event()
         loop = asyncio.get_running_loop()
-        with self._feed.reading(lambda: wake(loop, news)):
+        reading = self._feed.reading(lambda: wake(loop, news), wanted)
+        await self._workers.call(reading.__enter__)
+        try:
+            stream = await self._begin(request, wanted, cursor, events=events)
             while not self._feed.ended:
                 news.clear()
                 await stream.drain()
                 try:
-                    async with asyncio.timeout(_BEAT_S if beat else None):
+                    async with asyncio.timeout(_BEAT_S if events else None):
                         await news.wait()
                 except TimeoutError:
                     await stream.response.write(b":\n\n")
+        finally:
+            await self._workers.call(reading.__exit__, None, None, None)
+        await stream.response.write_eof()
+        return stream.response
 
     def _cursor(self, request: web.Request, *, follow: bool) -> Cursor:
         """Return where to begin: at a cursor, at a time, else with what is kept or, to follow, with what comes."""

@@ -55,6 +55,8 @@ class ChangeKind(StrEnum):
     """Another name of a file."""
     SYMLINK = "symlink"
     XATTR = "xattr"
+    LOST = "lost"
+    """Changes of the host that nobody knows; the detail says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +93,8 @@ class Done(NamedTuple):
         uid, gid, pid: of the caller, -1 if unknown.
         written: bytes that were written, where the daemon carried them; -1 otherwise.
         size: of the file afterwards; -1 where it does not matter.
-        detail: name of the extended attribute, target of the link, `exchange` of a rename that swaps two names.
+        detail: name of the extended attribute; target of the link; `exchange` of a rename that swaps two names; which
+            attributes were set: `mode`, `owner`, `times`, `atime`, `mtime`, `flags`, with commas.
     """
 
     time_ns: int
@@ -243,11 +246,15 @@ class Selection:
     container: str = ""
     path: bytes = b""
 
+    def is_in(self, through: Through) -> bool:
+        """Say whether changes made this way are in the volume or bind."""
+        return self.volume in ("", through.volume, through.source.decode(errors="surrogateescape"))
+
     def takes(self, change: Change) -> bool:
         """Say whether a change is wanted."""
         done = change.done
         through = done.through
-        if self.volume and self.volume not in (through.volume, through.source.decode(errors="surrogateescape")):
+        if not self.is_in(through):
             return False
         if self.container and self.container != through.container:
             return False

@@ -6,9 +6,10 @@ The numbers are the kernel's own (include/uapi/linux/inotify.h), so that an even
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import NamedTuple
+from struct import Struct
+from typing import Final, NamedTuple
 
-__all__ = ["CHANGES", "WatchEvent", "What", "directory_identity"]
+__all__ = ["CHANGES", "WatchEvent", "What", "identity", "identity_of_key"]
 
 
 class What(IntFlag):
@@ -49,7 +50,7 @@ class WatchEvent(NamedTuple):
     Attributes:
         name: in the directory; empty for the directory itself.
         what: bits of `What`.
-        cookie: the same in both halves of a rename; 0 elsewhere.
+        cookie: the same in both halves of a rename; 0 elsewhere, and in a half whose other one is not watched.
         author: through what it was done (a transport's object, as it was published); None for the host.
     """
 
@@ -59,6 +60,20 @@ class WatchEvent(NamedTuple):
     author: object | None = None
 
 
-def directory_identity(major: int, minor: int, inode: int) -> bytes:
-    """Return what a source directory is known by, to those who watch and to those who publish; never empty."""
-    return b"%d:%d:%d" % (major, minor, inode)
+_IDENTITY = Struct("<QQII")
+_DIRECTORY: Final = 4
+_NO_GENERATION: Final = bytes(8)
+
+
+def identity(major: int, minor: int, inode: int, kind: int = _DIRECTORY) -> bytes:
+    """Return what a source directory, or the bind of a file, is known by to those who watch; never empty.
+
+    Args:
+        kind: S_IFMT >> 12.
+    """
+    return _IDENTITY.pack(inode, 0, major, minor << 8 | kind)
+
+
+def identity_of_key(key: bytes) -> bytes:
+    """Return the identity of what a transport published (`Done.directory`), which may tell generations apart."""
+    return key[:8] + _NO_GENERATION + key[16:]

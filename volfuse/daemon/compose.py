@@ -12,6 +12,8 @@ from pathlib import Path
 
 import structlog
 
+from volfuse.core.echoes import Echoes
+from volfuse.engine.attribution import Attribution
 from volfuse.engine.changefeed import ChangeFeed
 from volfuse.engine.engine import Engine
 from volfuse.engine.ports import ViewBinder
@@ -26,6 +28,8 @@ from volfuse.transport.base import Transport
 from volfuse.transport.binder import BindBinder, RefusingBinder
 from volfuse.transport.kernel.transport import KernelTransport
 from volfuse.transport.stalemounts import detach_stale
+from volfuse.watch.directories import DirectoryWatcher
+from volfuse.watch.hosts import Hosts
 
 __all__ = ["TRANSPORTS", "Settings", "compose"]
 
@@ -77,13 +81,14 @@ def compose(settings: Settings) -> Iterator[Engine]:
         cgroups = Cgroups.find()
         cgroups.sweep(container.id for container in store.containers())
         runner = LauncherRunner(lock_fd, cgroups)
+        feed = ChangeFeed(table, secrets.token_hex(6))
         engine = Engine.open(
             settings.root,
             store=store,
             builder=ArchiveImageBuilder(),
             trees=_private_trees(settings.root),
             table=table,
-            feed=ChangeFeed(table, secrets.token_hex(6)),
+            feed=feed,
             binder=binder,
             views_directory=settings.views,
             clock=SystemClock(),
@@ -93,7 +98,10 @@ def compose(settings: Settings) -> Iterator[Engine]:
         engine.views.transport = transport.name
         engine.views.data_path = transport.data_path
         engine.views.attach_all()
-        stack.enter_context(engine.feed)
+        stack.enter_context(feed)
+        attribution = Attribution(feed, Echoes(), transport.settle, transport.writers)
+        watcher = stack.enter_context(DirectoryWatcher(attribution))
+        stack.enter_context(Hosts(table, feed, watcher, attribution))
         settings.views.mkdir(mode=0o755, parents=True, exist_ok=True)
         stack.callback(transport.stop)
         transport.start(os.fsencode(settings.views))

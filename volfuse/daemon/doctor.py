@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +27,7 @@ from volfuse.transport.kernel import session
 from volfuse.transport.kernel.initialise import passthrough_problem
 from volfuse.transport.kernel.transport import KernelTransport
 
-__all__ = ["Condition", "Finding", "examine"]
+__all__ = ["Condition", "Finding", "examine", "unwatched"]
 
 _PYTHON = (3, 11)
 _WATCHES = 65_536
@@ -67,6 +67,14 @@ def examine(root: Path) -> list[Finding]:
     """Examine the machine for a state root, which need not exist; nothing that is tried stays behind."""
     existing = _nearest_existing(root)
     return [*_programs(), *_fuse(), *_file_system(existing), *_limits()]
+
+
+def unwatched(refusals: Sequence[str]) -> Iterator[Finding]:
+    """Say whether all sources that are followed just now can be watched."""
+    if refusals:
+        detail = "looked at once a second instead of watched: " + "; ".join(refusals)
+        advice = "raise fs.inotify.max_user_watches, or follow single volumes (`events --changes --volume`)"
+        yield Finding("changes of the host", Condition.DEGRADED, detail, advice)
 
 
 def _nearest_existing(path: Path) -> Path:

@@ -24,7 +24,7 @@ from volfuse.api.app import build_app, serve
 from volfuse.api.workers import Workers
 from volfuse.core.locations import locate
 from volfuse.daemon.compose import TRANSPORTS, Settings, compose
-from volfuse.daemon.doctor import examine
+from volfuse.daemon.doctor import examine, unwatched
 from volfuse.daemon.listener import listen
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.logs import FORMATS, LEVELS, configure_logging
@@ -126,6 +126,12 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _findings(engine: Engine, settings: Settings) -> list[dict[str, str]]:
+    """Return what is to be said of the machine, and of the daemon that runs on it."""
+    hosts = engine.feed.hosts
+    return [finding.to_json() for finding in (*examine(settings.root), *unwatched(hosts.refusals() if hosts else []))]
+
+
 async def _serve(engine: Engine, workers: Workers, listener: socket.socket, settings: Settings) -> None:
     """Serve the API until a signal; then end the programs and the streams, and let requests finish.
 
@@ -134,7 +140,7 @@ async def _serve(engine: Engine, workers: Workers, listener: socket.socket, sett
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     _on_ending(lambda: loop.call_soon_threadsafe(ending.set))
-    app = build_app(engine, workers, lambda: [finding.to_json() for finding in examine(settings.root)])
+    app = build_app(engine, workers, lambda: _findings(engine, settings))
     async with serve(app, listener):
         notify("READY=1")
         _log.info("ready", root=str(settings.root), socket=settings.socket, views=str(settings.views), pid=os.getpid())

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Self
 
-from volfuse.core.feed import Change, Cursor, Entry, Gap, Ring
+from volfuse.core.echoes import Echoes
+from volfuse.core.feed import Change, Cursor, Entry, Gap, Ring, Selection
+from volfuse.engine.ports import HostListener
 from volfuse.fs.view import View
 from volfuse.fs.viewtable import ViewTable
 
@@ -34,6 +36,8 @@ class ChangeFeed:
 
     Attributes:
         ended: nothing more will come.
+        hosts: who hears what the host does, if anybody can.
+        lock: guards the feed and the echoes that it hands changes on to.
 
     Args:
         table: the views whose changes these are.
@@ -43,9 +47,12 @@ class ChangeFeed:
     def __init__(self, table: ViewTable, incarnation: str, kept: int = KEPT) -> None:
         self._log = table.changes
         self._table = table
-        self._lock = threading.Lock()
-        self._ring = Ring(incarnation, kept, self._name)  # guarded by self._lock
-        self._wakes: tuple[Callable[[], None], ...] = ()  # replaced under self._lock
+        self.lock = threading.Lock()
+        self._echoes: Echoes | None = None  # guarded by self.lock
+        self._ring = Ring(incarnation, kept, self._name)  # guarded by self.lock
+        self._observers: tuple[Callable[[Iterable[Entry]], None], ...] = ()  # replaced under self.lock
+        self.hosts: HostListener | None = None
+        self._wakes: tuple[Callable[[], None], ...] = ()  # replaced under self.lock
         self._names: dict[str, str] = {}
         self._hurry = threading.Event()
         self.ended = False
@@ -65,19 +72,19 @@ class ChangeFeed:
     def after(self, cursor: Cursor, limit: int) -> tuple[Gap | None, Sequence[Change], Cursor]:
         """See `core.feed.Ring.after`; what has been logged before is in it."""
         self.catch_up()
-        with self._lock:
+        with self.lock:
             return self._ring.after(cursor, limit)
 
     def since(self, time_ns: int) -> Cursor:
         """See `core.feed.Ring.since`."""
         self.catch_up()
-        with self._lock:
+        with self.lock:
             return self._ring.since(time_ns)
 
     def latest(self, wanted: Callable[[Change], bool], limit: int) -> list[Change]:
         """Return the youngest changes that are wanted, oldest of them first."""
         self.catch_up()
-        with self._lock:
+        with self.lock:
             kept = list(self._ring.backwards())
         found = []
         for change in kept:
@@ -88,29 +95,64 @@ class ChangeFeed:
         return found[::-1]
 
     @contextmanager
-    def reading(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Call `wake` after something has come, during the block: on the feed's thread, so it must be quick."""
-        with self._lock:
+    def reading(self, wake: Callable[[], None], wanted: Selection | None = None) -> Iterator[None]:
+        """Call `wake` after something has come, during the block: on the feed's thread, so it must be quick.
+
+        Args:
+            wanted: hear of the host's changes there too. Entering the block then waits a moment until that is so.
+        """
+        with self.lock:
             self._wakes = (*self._wakes, wake)
         self._hurry.set()
         try:
-            yield
+            if wanted is None or self.hosts is None:
+                yield
+                return
+            hosts = self.hosts
+            hosts.follow(wanted)
+            try:
+                yield
+            finally:
+                hosts.unfollow(wanted)
         finally:
-            with self._lock:
+            with self.lock:
                 self._wakes = tuple(other for other in self._wakes if other is not wake)
+
+    def observe(self, observer: Callable[[Iterable[Entry]], None]) -> None:
+        """Call `observer` with all that views do, with the lock held."""
+        with self.lock:
+            self._observers = (*self._observers, observer)
+
+    def unobserve(self, observer: Callable[[Iterable[Entry]], None]) -> None:
+        """Take `observe` back."""
+        with self.lock:
+            self._observers = tuple(other for other in self._observers if other is not observer)
 
     def catch_up(self) -> list[Entry]:
         """Take what has been logged; return it."""
-        with self._lock:
+        with self.lock:
             taken = self._log.take()
             self._ring.extend(taken)
+            if self._echoes is not None:
+                self._hand_on(self._echoes, taken)
+            for observer in self._observers:
+                observer(taken)
         if taken:
             self._tell()
         return taken
 
+    def listening(self, echoes: Echoes | None) -> None:
+        """Hand all that is published on from now, or no more."""
+        with self.lock:
+            if echoes is self._echoes:
+                return
+            self._echoes = echoes
+            self._log.heard = echoes is not None
+            self._log.take_closings()
+
     def add(self, entries: Collection[Entry]) -> None:
         """Add what the host did."""
-        with self._lock:
+        with self.lock:
             self._ring.extend(entries)
         self._tell()
 
@@ -149,6 +191,12 @@ class ChangeFeed:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _hand_on(self, echoes: Echoes, taken: Iterable[Entry]) -> None:
+        for entry in taken:
+            echoes.published(entry)
+        for closing in self._log.take_closings():
+            echoes.closed(closing)
 
     def _name(self, container: str) -> str:
         return self._names.get(container, container)

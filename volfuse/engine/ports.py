@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from volfuse.core.feed import Selection
 from volfuse.core.ids import ContainerId, ImageId, VolumeName
 from volfuse.core.model import Container, Image, Network, Volume
 from volfuse.core.resources import Controller
@@ -24,6 +25,7 @@ __all__ = [
     "BoundMount",
     "BuiltImage",
     "Cgroups",
+    "HostListener",
     "ImageBuilder",
     "Move",
     "MoveKind",
@@ -34,6 +36,22 @@ __all__ = [
     "Transaction",
     "ViewBinder",
 ]
+
+
+class HostListener(Protocol):
+    """Hears what the host does to sources, while somebody wants to know."""
+
+    def follow(self, wanted: Selection) -> None:
+        """Begin to listen where a volume or all are wanted; returns when it is so, or after a moment."""
+        ...
+
+    def unfollow(self, wanted: Selection) -> None:
+        """Take `follow` back."""
+        ...
+
+    def refusals(self) -> list[str]:
+        """Return which sources are only looked at now and then, and why."""
+        ...
 
 
 class MoveKind(StrEnum):

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from typing import Final
 
+from volfuse.core.echoes import Closing
 from volfuse.core.feed import Entry
 
 __all__ = ["ChangeLog"]
@@ -21,13 +22,16 @@ class ChangeLog:
     Attributes:
         append: adds an `Entry`.
         asleep: whoever takes waits to be woken; test it after `append`, and call `wake`.
-        heard: somebody watches sources and must know of the ends of open files too.
+        heard: somebody watches sources: fill in directories, and tell of the ends of files open for writing too.
+        closed: adds a `Closing`, while `heard`.
     """
 
-    __slots__ = ("_entries", "_wake", "append", "asleep", "heard")
+    __slots__ = ("_closings", "_entries", "_wake", "append", "asleep", "closed", "heard")
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
+        self._closings: deque[Closing] = deque()
+        self.closed: Final = self._closings.append
         self.append: Final = self._entries.append
         self.asleep = False
         self.heard = False
@@ -37,6 +41,11 @@ class ChangeLog:
         """Take all there is. For one thread at a time."""
         popleft = self._entries.popleft
         return [popleft() for _ in range(len(self._entries))]
+
+    def take_closings(self) -> list[Closing]:
+        """Take what `closed` has added."""
+        popleft = self._closings.popleft
+        return [popleft() for _ in range(len(self._closings))]
 
     def wake(self) -> None:
         """Wake whoever waits."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from typing import Protocol
+from typing import Final, Protocol
 
 from volfuse.core.datapath import DataPath
+from volfuse.core.feed import Through
 from volfuse.errors import Conflict, Forbidden, InvalidSpec, NotFound, Unavailable, Unsupported, VolfuseError
 from volfuse.fs.view import Mount, View
 
-__all__ = ["Failures", "Transport", "errno_of"]
+__all__ = ["SETTLE_S", "Failures", "Transport", "errno_of"]
 
 _log = logging.getLogger(__name__)
+
+SETTLE_S: Final = 1.0
+"""How long `settle` waits for changes. For one whose source hangs, which has not been done yet, it waits only once."""
 
 _KINDS: tuple[tuple[type[VolfuseError], int], ...] = (
     (NotFound, errno.ENOENT),
@@ -46,6 +50,14 @@ class Transport(Protocol):
 
     def data_path(self, view: View, mount: Mount) -> DataPath:
         """Say how the contents of a mount's files travel, and why."""
+        ...
+
+    def settle(self) -> None:
+        """Return when the changes that are under way now have been published, or hang."""
+        ...
+
+    def writers(self) -> dict[tuple[bytes, bytes], list[Through]]:
+        """Return what views have open for writing in shared sources: by directory (identity) and name, through what."""
         ...
 
     def stop(self) -> None:

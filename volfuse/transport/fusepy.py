@@ -24,11 +24,13 @@ import threading
 import time
 
 from volfuse.core.datapath import DataPath
+from volfuse.core.feed import Through
 from volfuse.errors import Unavailable
 from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
 from volfuse.sys.mount import MNT_DETACH, umount2
 from volfuse.sys.threadfs import own_umask
+from volfuse.transport.base import SETTLE_S
 from volfuse.transport.fusepy_library import functions, library, mount
 from volfuse.transport.fusepy_operations import FusepyOperations
 from volfuse.transport.fusermount import unmount_as_user, user_allow_other
@@ -93,6 +95,14 @@ class FusepyTransport:
     def data_path(self, _view: View, mount: Mount) -> DataPath:
         """Say how files of a mount are read and written: never without the daemon."""
         return DataPath.through_daemon(private=mount.private, reason="the fusepy transport cannot pass files through")
+
+    def settle(self) -> None:
+        """Return when the changes that are under way now have been published, or hang."""
+        self.operations.settle(SETTLE_S)
+
+    def writers(self) -> dict[tuple[bytes, bytes], list[Through]]:
+        """Return what views have open for writing in shared sources: by directory (identity) and name, through what."""
+        return self.operations.feed.writers()
 
     def stop(self) -> None:
         """Unmount, detaching the mount if it is in use, and close every handle."""

@@ -5,14 +5,16 @@ All data goes through the daemon here, so what was written is counted. Where an 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from volfuse.core.feed import ChangeKind
-from volfuse.core.watching import directory_identity
+from volfuse.core.feed import ChangeKind, Through
+from volfuse.core.watching import identity
 from volfuse.fs.changelog import ChangeLog
 from volfuse.fs.descriptors import Caller, Parent
 from volfuse.fs.files import FileHandle
+from volfuse.fs.openplaces import directory_of, place_of
 from volfuse.fs.view import Mount, Place
 from volfuse.transport.programs import Programs
 
@@ -25,7 +27,8 @@ class FusepyFeed:
     def __init__(self, log: ChangeLog) -> None:
         self._log = log
         self._programs = Programs()
-        self._opened: dict[int, Caller] = {}  # by handle, of files open for writing
+        # by number, of files open for writing: who opened it, and where it was then (while somebody watches)
+        self._opened: dict[int, tuple[Caller, FileHandle, tuple[bytes, bytes] | None]] = {}
         self._written: dict[int, int] = {}  # by handle: bytes written and not published yet
 
     def change(self, caller: Caller, kind: ChangeKind, place: Place, detail: bytes = b"", size: int = -1) -> None:
@@ -41,7 +44,8 @@ class FusepyFeed:
     def opened(self, caller: Caller, handle: FileHandle) -> None:
         """Remember who has opened a file for writing."""
         if not handle.mount.private and handle.flags & os.O_ACCMODE != os.O_RDONLY:
-            self._opened[handle.fd] = caller
+            first = directory_of(handle.fd, handle.mount.source.fd) if self._log.heard else None
+            self._opened[handle.fd] = caller, handle, first
 
     def wrote(self, handle: int, count: int) -> None:
         """Count bytes written; none if space was allocated."""
@@ -52,15 +56,44 @@ class FusepyFeed:
         """Publish that an open file was given another size."""
         self._of_handle(caller, ChangeKind.TRUNCATE, handle, -1, size)
 
-    def closing(self, handle: FileHandle) -> None:
-        """Publish what was written through a handle, which is open still and will not be used any more."""
-        caller = self._opened.pop(handle.fd, None)
+    def closing(self, handle: FileHandle, *, last: bool) -> None:
+        """Publish what was written through a handle, since a descriptor of it is being closed.
+
+        Not only at the last one's closing: that is told to another thread, while the program may go on.
+        """
+        opened = self._opened.get(handle.fd)
         written = self._written.pop(handle.fd, None)
-        if caller is not None and written is not None:
-            self._of_handle(caller, ChangeKind.WRITE, handle, written, os.fstat(handle.fd).st_size)
+        if opened is not None and written is not None:
+            self._of_handle(opened[0], ChangeKind.WRITE, handle, written, os.fstat(handle.fd).st_size)
+        if last:
+            self._opened.pop(handle.fd, None)
+
+    def places(self, handle: FileHandle) -> list[tuple[bytes, bytes]]:
+        """Return directory (its identity) and name of a file that is open for writing, while somebody watches.
+
+        Those it was opened by, and those it has now: what is told of it may have either.
+        """
+        if not self._log.heard or handle.fd not in self._opened:
+            return []
+        _, _, first = self._opened[handle.fd]
+        return [place for place in {first, directory_of(handle.fd, handle.mount.source.fd)} if place is not None]
+
+    def closed(self, places: list[tuple[bytes, bytes]], handle: FileHandle) -> None:
+        """Tell those who watch sources that a file which was open for writing is closed."""
+        for place in places:
+            self._log.closed((*place, handle.mount.through, 1))
+
+    def writers(self) -> dict[tuple[bytes, bytes], list[Through]]:
+        """Return what is open for writing: directory (its identity) and name, through what."""
+        found: dict[tuple[bytes, bytes], list[Through]] = {}
+        for _, handle, _ in list(self._opened.values()):
+            with contextlib.suppress(OSError, KeyError):  # closed just now
+                for place in self.places(handle):
+                    found.setdefault(place, []).append(handle.mount.through)
+        return found
 
     def _of_handle(self, caller: Caller, kind: ChangeKind, handle: FileHandle, written: int, size: int) -> None:
-        rel = _place_of(handle) if not handle.mount.private else None
+        rel = place_of(handle.fd, handle.mount.source.fd) if not handle.mount.private else None
         if rel is not None:
             self._publish(caller, kind, handle.mount, rel, written, size, b"")
 
@@ -97,14 +130,4 @@ def _identity(mount: Mount, rel: bytes) -> bytes:
             status = os.fstat(dirfd)
     except OSError:
         return b""
-    return directory_identity(os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
-
-
-def _place_of(handle: FileHandle) -> bytes | None:
-    """Return the path below its mount at which an open file is now; None if it has none there."""
-    if not os.fstat(handle.fd).st_nlink:
-        return None
-    root, path = (os.fsencode(os.readlink(f"/proc/self/fd/{fd}")) for fd in (handle.mount.source.fd, handle.fd))
-    if path == root:
-        return b""
-    return path[len(root) + 1 :] if path.startswith(root + b"/") else None
+    return identity(os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)

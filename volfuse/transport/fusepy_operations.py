@@ -10,9 +10,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import itertools
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 
 from volfuse.core.feed import ChangeKind
@@ -26,6 +28,7 @@ from volfuse.fs.locks import LockTable
 from volfuse.fs.view import Place
 from volfuse.fs.viewtable import ViewTable
 from volfuse.sys.filelock import RawFlock, RecordLock
+from volfuse.sys.utimens import OMIT, Timespec
 from volfuse.transport.base import Failures
 from volfuse.transport.fusepy_feed import FusepyFeed
 from volfuse.transport.fusepy_ghosts import GhostTable, caller_renames
@@ -47,6 +50,14 @@ _ROOT = b"/"
 _ROOT_DIRECTORY = 0
 """Handle of the list of all views."""
 
+_CHANGING = frozenset(
+    {
+        "chmod", "chown", "create", "fallocate", "ftruncate", "link", "mkdir", "mknod", "open", "release",
+        "removexattr", "rename", "rmdir", "setxattr", "symlink", "truncate", "unlink", "utimens", "write",
+    }
+)  # fmt: skip
+_SETTLE_STEP_S = 0.0001
+
 _NO_FIGURES = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
 """Of the list of all views: it has no space of its own."""
 
@@ -67,6 +78,8 @@ class FusepyOperations:
         self.ghosts = GhostTable()
         self.renames = Renames()
         self.feed = FusepyFeed(table.changes)
+        self._under_way: set[int] = set()
+        self._hanging: set[int] = set()  # changes that `settle` has waited for long enough
         self._table = table
         self._locate = table.locate
         self._locate_entry = table.locate_entry
@@ -83,6 +96,8 @@ class FusepyOperations:
 
     def _guarded(self, name: str, operation: Callable[..., int | None]) -> Callable[..., int]:
         errno_of = self.failures.errno_of
+        if name in _CHANGING:
+            operation = self._counted(operation)
 
         def answer(*arguments: object) -> int:
             try:
@@ -91,6 +106,32 @@ class FusepyOperations:
                 return -errno_of(name, exc)
 
         return answer
+
+    def _counted(self, operation: Callable[..., int | None]) -> Callable[..., int | None]:
+        """Note while a change is being made (`settle`)."""
+        numbers, under_way = itertools.count(), self._under_way
+
+        def counted(*arguments: object) -> int | None:
+            number = next(numbers)
+            under_way.add(number)
+            try:
+                return operation(*arguments)
+            finally:
+                under_way.discard(number)
+
+        return counted
+
+    def settle(self, deadline_s: float) -> None:
+        """Wait until the changes that are being made now are done and published. For one thread."""
+        deadline = time.monotonic() + deadline_s
+        wanted = set(self._under_way)
+        hanging = self._hanging & wanted
+        while waiting := (wanted & self._under_way) - hanging:
+            if time.monotonic() >= deadline:
+                hanging |= waiting
+                break
+            time.sleep(_SETTLE_STEP_S)
+        self._hanging = hanging
 
     # Attributes
 
@@ -126,7 +167,7 @@ class FusepyOperations:
         if ghost is None:
             place = self._locate(_below_root(path))
             paths.chmod(place, mode)
-            self.feed.change(caller(), ChangeKind.ATTRIB, place)
+            self.feed.change(caller(), ChangeKind.ATTRIB, place, b"mode")
         else:
             attributes.chmod_at(ghost.mount, ghost.fd, b"", mode)
 
@@ -136,7 +177,7 @@ class FusepyOperations:
         if ghost is None:
             place = self._locate(_below_root(path))
             paths.chown(place, _signed(uid), _signed(gid))
-            self.feed.change(caller(), ChangeKind.ATTRIB, place)
+            self.feed.change(caller(), ChangeKind.ATTRIB, place, b"owner")
         else:
             attributes.chown_at(ghost.mount, ghost.fd, b"", _signed(uid), _signed(gid))
 
@@ -148,7 +189,7 @@ class FusepyOperations:
         if ghost is None:
             place = self._locate(_below_root(path))
             paths.utimens(place, atime, mtime)
-            self.feed.change(caller(), ChangeKind.ATTRIB, place)
+            self.feed.change(caller(), ChangeKind.ATTRIB, place, _times(atime, mtime))
         else:
             attributes.utimens_at(ghost.mount, ghost.fd, b"", atime, mtime)
 
@@ -349,6 +390,7 @@ class FusepyOperations:
         file = FileInfo.from_address(info)
         handle = self.handles.file(file.fh)
         self.locks.release_owner(handle, file.lock_owner)
+        self.feed.closing(handle, last=False)
         if handle.flags & os.O_ACCMODE != os.O_RDONLY:
             files.flush(handle.fd)
 
@@ -356,8 +398,11 @@ class FusepyOperations:
         """Serve RELEASE, which comes once for each open."""
         number = FileInfo.from_address(info).fh
         self.locks.release_handle(self.handles.file(number))
-        self.feed.closing(self.handles.file(number))
-        handle = self.handles.close_file(number)
+        handle = self.handles.file(number)
+        places = self.feed.places(handle)
+        self.feed.closing(handle, last=True)
+        self.handles.close_file(number)
+        self.feed.closed(places, handle)
         if len(self.ghosts) and not self.handles.has_open(handle.identity):
             self.ghosts.drop_file(handle.identity)
 
@@ -428,6 +473,11 @@ def _below_root(path: bytes) -> bytes:
     if path == _ROOT:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
     return path[1:]
+
+
+def _times(atime: Timespec, mtime: Timespec) -> bytes:
+    """Return which times were set, as the feed tells it."""
+    return b"mtime" if atime == OMIT else b"atime" if mtime == OMIT else b"times"
 
 
 def _signed(identifier: int) -> int:

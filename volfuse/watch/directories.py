@@ -14,10 +14,10 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from volfuse.core.watching import CHANGES, WatchEvent, What, directory_identity
+from volfuse.core.watching import CHANGES, WatchEvent, What, identity
 from volfuse.errors import Unavailable
 from volfuse.fs.watching import Listener
 from volfuse.sys import inotify
@@ -27,37 +27,56 @@ __all__ = ["Attribution", "DirectoryWatcher", "Everybody"]
 _log = logging.getLogger(__name__)
 
 _READ_BYTES: Final = 1 << 16
-_LONGEST_BYTES: Final = 16 + 256
 _PAUSE_S: Final = 0.001
+_QUIET_MS: Final = 2
+_WRITING: Final = int(What.MODIFY | What.CLOSE_WRITE)
+_LATE: Final = 8
+"""Last events that were read: the other half of a rename among them may be read next."""
+
+
+_Raw = tuple[int, int, int, bytes]
+"""Watch descriptor, mask, cookie, name."""
 
 
 class Attribution(Protocol):
     """Knows which events are echoes of what was done through views."""
 
-    def settle(self) -> None:
-        """Return when all is known that may have caused an event which has been read."""
+    def listening(self, on: bool) -> None:
+        """Hear that directories are being watched, or that none is."""
+        ...
+
+    def settle(self, *, writing: bool) -> int:
+        """Return when all is known that may have caused an event which has been read; a number for that.
+
+        Args:
+            writing: among them are events of files written or closed.
+        """
         ...
 
     def author(self, directory: bytes, event: WatchEvent) -> WatchEvent | None:
         """Return the event with its author; None if it only repeats another."""
         ...
 
-    def settled(self) -> None:
-        """Hear that all events have been told which were there before the last `settle`."""
+    def settled(self, mark: int) -> None:
+        """Hear that all events have been told that were there when `settle` returned this number."""
         ...
 
 
 class Everybody:
     """The attribution of a watcher that need not know who did something."""
 
-    def settle(self) -> None:
+    def listening(self, _on: bool) -> None:
         """Do nothing."""
+
+    def settle(self, *, writing: bool) -> int:  # noqa: ARG002 (the signature of Attribution)
+        """Return a number."""
+        return 0
 
     def author(self, _directory: bytes, event: WatchEvent) -> WatchEvent:
         """Return the event."""
         return event
 
-    def settled(self) -> None:
+    def settled(self, _mark: int) -> None:
         """Do nothing."""
 
 
@@ -91,6 +110,10 @@ class DirectoryWatcher:
 
     Args:
         attribution: who did what.
+
+    Attributes:
+        after_batch: called on the thread after all events that were read at once have been told; with true when
+            nothing has come for a moment after something did.
     """
 
     def __init__(self, attribution: Attribution | None = None) -> None:
@@ -100,6 +123,8 @@ class DirectoryWatcher:
         self._fd = -1  # guarded by self._lock
         self._stop_fd = -1
         self._thread: threading.Thread | None = None  # guarded by self._lock
+        self._restless = False
+        self.after_batch: Callable[[bool], None] = _nothing
         self._ended = ""  # why there will be no more events; guarded by self._lock
 
     def __len__(self) -> int:
@@ -109,7 +134,7 @@ class DirectoryWatcher:
     def watch(self, directory_fd: int, listener: Listener, what: int = CHANGES) -> _Watch:
         """See `fs.watching.SourceWatcher`."""
         status = os.stat(directory_fd)
-        identity = directory_identity(os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
+        directory = identity(os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
         with self._lock:
             if self._ended:
                 raise Unavailable(self._ended)
@@ -117,7 +142,9 @@ class DirectoryWatcher:
             wd = inotify.add_watch(self._fd, directory_fd, what | inotify.IN_MASK_ADD)
             watched = self._watched.get(wd)
             if watched is None:
-                watched = self._watched[wd] = _Watched(identity)
+                watched = self._watched[wd] = _Watched(directory)
+            if len(self._watched) == 1:
+                self._attribution.listening(True)
             watch = _Watch(self, wd, listener)
             watched.listeners = (*watched.listeners, watch)
             return watch
@@ -156,9 +183,14 @@ class DirectoryWatcher:
                 return
             watched.listeners = tuple(other for other in watched.listeners if other is not watch)
             if not watched.listeners:
-                del self._watched[watch.wd]
+                self._forget(watch.wd)
                 if self._thread is not None:
                     inotify.remove_watch(self._fd, watch.wd)
+
+    def _forget(self, wd: int) -> None:
+        """Take a directory out of the table. Called with the lock held."""
+        if self._watched.pop(wd, None) is not None and not self._watched:
+            self._attribution.listening(False)
 
     def _run(self) -> None:
         try:
@@ -175,29 +207,51 @@ class DirectoryWatcher:
         poll.register(self._stop_fd, select.POLLIN)
         last = 0.0
         while True:
-            ready = [fd for fd, _ in poll.poll()]
+            ready = [fd for fd, _ in poll.poll(_QUIET_MS if self._restless else None)]
             if self._stop_fd in ready:
                 return
+            if not ready:
+                self._restless = False
+                self.after_batch(True)
+                continue
             if time.monotonic() - last < 2 * _PAUSE_S:
                 time.sleep(_PAUSE_S)
-            self._read()
+            mark = self._read(poll)
             last = time.monotonic()
+            self._restless = True
+            if not poll.poll(0):
+                self._attribution.settled(mark)
 
-    def _read(self) -> None:
-        """Read what there is, and tell it."""
+    def _read(self, poll: select.poll) -> int:
+        """Read what there is, and tell it; return the attribution's number."""
+        events = self._events()
+        while any(mask & What.MOVED_FROM for _, mask, _, _ in events[-_LATE:]) and not _all_arrive(events):
+            # The other half of a rename is queued at once after this one, but perhaps not yet.
+            if not any(fd == self._fd for fd, _ in poll.poll(_QUIET_MS)):
+                break
+            events += self._events()
+        mark = self._attribution.settle(writing=any(mask & _WRITING for _, mask, _, _ in events))
+        self._tell(events)
+        self.after_batch(False)
+        return mark
+
+    def _events(self) -> list[_Raw]:
         try:
-            data = os.read(self._fd, _READ_BYTES)
+            return list(inotify.events(os.read(self._fd, _READ_BYTES)))
         except OSError as exc:
             if exc.errno in (errno.EAGAIN, errno.EINTR):
-                return
+                return []
             raise
-        self._attribution.settle()
-        self._tell(inotify.events(data))
-        if len(data) < _READ_BYTES - _LONGEST_BYTES:
-            self._attribution.settled()
 
-    def _tell(self, events: Iterable[tuple[int, int, int, bytes]]) -> None:
+    def _tell(self, events: list[_Raw]) -> None:
+        arriving = {cookie for _, mask, cookie, _ in events if mask & What.MOVED_TO}
+        leaving = set()
         for wd, mask, cookie, name in events:
+            if mask & What.MOVED_FROM:
+                leaving.add(cookie)
+                cookie = cookie if cookie in arriving else 0
+            elif cookie not in leaving:
+                cookie = 0
             if mask & What.OVERFLOW:
                 _log.warning("events of source directories were lost: more came than the kernel keeps")
                 self._lost("events were lost: more came than the kernel keeps (fs.inotify.max_queued_events)")
@@ -211,7 +265,7 @@ class DirectoryWatcher:
                     watch.listener.happened(event)
             if mask & What.IGNORED:
                 with self._lock:
-                    self._watched.pop(wd, None)
+                    self._forget(wd)
 
     def _just_added(self, wd: int) -> _Watched | None:
         """Look again when nobody is adding a watch: the first event may come before the watch is entered."""
@@ -223,3 +277,13 @@ class DirectoryWatcher:
             listeners = [watch.listener for watched in self._watched.values() for watch in watched.listeners]
         for listener in listeners:
             listener.lost(reason)
+
+
+def _all_arrive(events: list[_Raw]) -> bool:
+    """Say whether all renames that begin among events end among them."""
+    begun = {cookie for _, mask, cookie, _ in events if mask & What.MOVED_FROM}
+    return begun <= {cookie for _, mask, cookie, _ in events if mask & What.MOVED_TO}
+
+
+def _nothing(_quiet: bool) -> None:
+    """Do nothing after a batch."""

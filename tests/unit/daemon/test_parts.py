@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from volfuse.daemon.doctor import Condition, examine
+from volfuse.daemon.doctor import Condition, examine, unwatched
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.notify import notify
 from volfuse.sys.mountinfo import parse_mountinfo, read_mountinfo
@@ -94,3 +94,11 @@ def test_doctor_says_what_bubblewrap_says(tmp_path, monkeypatch):
     assert found.state is Condition.DEGRADED
     assert found.detail == f"{program}: bwrap: No permissions to create new namespace"
     assert "programs cannot be run in containers" in found.advice
+
+
+def test_doctor_says_which_sources_cannot_be_watched():
+    assert list(unwatched([])) == []
+    (finding,) = unwatched(["volume a: no more watches", "/srv: it has too many directories"])
+    assert finding.state is Condition.DEGRADED
+    assert "volume a: no more watches; /srv: it has too many directories" in finding.detail
+    assert "max_user_watches" in finding.advice

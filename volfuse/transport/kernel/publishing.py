@@ -97,7 +97,7 @@ class Publisher:
         assert directory is not None
         parent = directory.parent
         if parent is None or directory is mount.root:
-            self._publish(asker, kind, mount, None, b"", -1, -1, detail)
+            self._publish(asker, kind, mount, directory, b"", -1, -1, detail)
         else:
             self._publish(asker, kind, mount, parent, directory.name, -1, -1, detail)
 

@@ -60,7 +60,7 @@ class Server:
         self.directories = OpenDirectories(open_limit)
         self.listings = Listings()
         self.feed = Publisher(views.table.changes)
-        self.writers = Writers(self.feed)
+        self.writers = Writers(self.feed, views.table.changes)
         self.session: Session
         self.nodes.add_root(DirectoryNode(ROOT_ID, None, _list_mount(), None, None, None))
 

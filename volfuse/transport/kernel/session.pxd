@@ -32,5 +32,6 @@ cdef class Session:
     cdef list _standbys
     cdef list _all
     cdef set _interrupted
+    cdef set _hanging
     cdef object _wake
     cdef object _monitor

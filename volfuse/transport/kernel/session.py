@@ -18,6 +18,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -29,7 +30,7 @@ from volfuse.transport.base import Failures
 from volfuse.transport.kernel.negotiation import MAX_WRITE_BYTES
 from volfuse.transport.kernel.wire.encoding import error
 from volfuse.transport.kernel.wire.errors import ProtocolError
-from volfuse.transport.kernel.wire.opcodes import NO_REPLY, Opcode
+from volfuse.transport.kernel.wire.opcodes import CHANGING, NO_REPLY, Opcode
 from volfuse.transport.kernel.wire.requests import Request
 
 __all__ = ["Handler", "Reader", "Session"]
@@ -45,6 +46,7 @@ _IDLE_LOOKS: Final = 400
 _CHORE_LOOKS: Final = 100
 _STANDBYS: Final = 4
 _MAX_READERS: Final = 512
+_SETTLE_STEP_S: Final = 0.0001
 
 _AGAIN: Final = frozenset({errno.ENOENT, errno.EINTR, errno.EAGAIN})
 """Errors of reading that say nothing; ENOENT: the request was interrupted."""
@@ -168,6 +170,7 @@ class Session:
         self._standbys: list[Reader] = []  # guarded by self._lock
         self._all: list[Reader] = []  # guarded by self._lock
         self._interrupted: set[int] = set()  # added to by readers, emptied by the monitor
+        self._hanging: set[int] = set()  # changes that `settle` has waited for long enough
         self._wake = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="volfuse-monitor", daemon=True)
 
@@ -186,6 +189,19 @@ class Session:
         for reader in readers:
             reader.thread.join(timeout_s)
         return not any(reader.thread.is_alive() for reader in readers)
+
+    def settle(self, deadline_s: float) -> None:
+        """Wait until the changes that readers are making now are done and published. For one thread."""
+        deadline = time.monotonic() + deadline_s
+        under_way = {reader.busy: reader for reader in list(self._all) if reader.opcode in CHANGING}
+        under_way.pop(0, None)
+        hanging = self._hanging & under_way.keys()
+        while waiting := {u for u, reader in under_way.items() if reader.busy == u and u not in hanging}:
+            if time.monotonic() >= deadline:
+                hanging |= waiting
+                break
+            time.sleep(_SETTLE_STEP_S)
+        self._hanging = hanging
 
     def hand_over(self, reader: Reader) -> None:
         """Give the reading to another thread, if `reader` has it."""

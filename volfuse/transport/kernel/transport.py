@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from volfuse.core.datapath import DataPath, DataRoute
+from volfuse.core.feed import Through
 from volfuse.errors import Unavailable
 from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
-from volfuse.transport.base import Failures
+from volfuse.transport.base import SETTLE_S, Failures
 from volfuse.transport.kernel import mounting
 from volfuse.transport.kernel.elsewhere import Elsewhere
 from volfuse.transport.kernel.handles import Handles
@@ -113,6 +114,15 @@ class KernelTransport:
         if not reason:
             return DataPath(DataRoute.PASSTHROUGH)
         return DataPath.through_daemon(private=mount.private, reason=reason)
+
+    def settle(self) -> None:
+        """Return when the changes that are under way now have been published, or hang."""
+        if self._running is not None:
+            self._running.session.settle(SETTLE_S)
+
+    def writers(self) -> dict[tuple[bytes, bytes], list[Through]]:
+        """Return what views have open for writing in shared sources: by directory (identity) and name, through what."""
+        return self._running.server.writers.places(self._running.handles) if self._running is not None else {}
 
     def start(self, mountpoint: bytes) -> None:
         """Mount on an existing directory and answer requests.

@@ -9,9 +9,11 @@ from volfuse.transport.kernel.session cimport Reader
 @cython.final
 cdef class Writers:
     cdef Publisher _feed
+    cdef object _log
     cdef dict _written
 
     cpdef opened(self, Handle handle, MountState mount, Reader reader)
     cpdef wrote(self, unsigned long long handle, long long count)
     cpdef closing(self, Handle handle, Statx statx)
+    cpdef closed(self, Handle handle, OpenFile opened)
     cpdef changing(self, OpenFile opened, Statx statx)

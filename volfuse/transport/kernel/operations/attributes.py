@@ -38,6 +38,7 @@ _SPARE = bytes(16)
 _MODE, _UID, _GID, _SIZE = int(FATTR.MODE), int(FATTR.UID), int(FATTR.GID), int(FATTR.SIZE)
 _ATIME, _MTIME, _FH = int(FATTR.ATIME), int(FATTR.MTIME), int(FATTR.FH)
 _ATIME_NOW, _MTIME_NOW, _KILL = int(FATTR.ATIME_NOW), int(FATTR.MTIME_NOW), int(FATTR.KILL_SUIDGID)
+_TIMES = {0: b"", _ATIME: b"atime", _MTIME: b"mtime", _ATIME | _MTIME: b"times"}
 
 
 class Attributes:
@@ -107,7 +108,7 @@ class Attributes:
             mount = file.mount if file is not None and opened else feed.mount_of(reader, node)
             feed.file(reader, _TRUNCATE, node, mount, -1, size)
         if valid & (_MODE | _UID | _GID | _ATIME | _MTIME):
-            feed.node(reader, _ATTRIB, node)
+            feed.node(reader, _ATTRIB, node, _names(valid))
 
     def statx(self, reader: Reader) -> bytes:
         """Answer with attributes and the birth time, which GETATTR has no room for."""
@@ -153,6 +154,12 @@ class Attributes:
         finally:
             if opened >= 0:
                 os.close(opened)
+
+
+def _names(valid: int) -> bytes:
+    """Return what was set, as the feed tells it."""
+    owner, mode = b"owner" if valid & (_UID | _GID) else b"", b"mode" if valid & _MODE else b""
+    return b",".join(part for part in (owner, mode, _TIMES[valid & (_ATIME | _MTIME)]) if part)
 
 
 def _time(valid: int, given: int, now: int, seconds: int, nanoseconds: int) -> Timespec:

@@ -82,7 +82,7 @@ class Files:
         parent = server.nodes.directory_node(reader.nodeid)
         check_absent(parent, name)
         holder = server.holder(reader, parent)
-        reader.set_umask(umask)
+        reader.set_umask(umask & 0o777)
         caller = Caller(reader.uid, reader.gid, reader.pid)
         directory = parent.directory
         assert directory is not None
@@ -100,7 +100,7 @@ class Files:
         parent = server.nodes.directory_node(reader.nodeid)
         parent.mount.mount.check_writable()
         holder = server.holder(reader, parent)
-        reader.set_umask(umask)
+        reader.set_umask(umask & 0o777)
         wanted = flags & (os.O_ACCMODE | os.O_APPEND | os.O_EXCL) | _O_TMPFILE | os.O_CLOEXEC
         with acting_as(reader.uid, reader.gid):
             fd = os.open(b".", wanted, mode & 0o7777, dir_fd=holder.fd)
@@ -114,7 +114,10 @@ class Files:
         handle = self._handles.file(number)
         if handle.opener is not None:
             self._server.writers.closing(handle, reader.statx)
+        opened = handle.node.opened
         self._handles.release_file(number)
+        if handle.opener is not None and opened is not None:
+            self._server.writers.closed(handle, opened)
         self._locks.release_handle(handle)
         return error(reader.unique, 0)
 

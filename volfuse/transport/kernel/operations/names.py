@@ -81,7 +81,7 @@ class Names:
         mode, device, umask = _MKNOD_IN.unpack_from(reader.buffer, HEADER_SIZE)
         name = reader.name(HEADER_SIZE + _MKNOD_IN.size)
         parent, directory, dirfd, holder = self._writable(reader, name)
-        reader.set_umask(umask)
+        reader.set_umask(umask & 0o777)
         number = os.makedev(*decode_device(device))
         fs_files.mknod_at(parent.mount.mount, dirfd, name, mode, number, _caller(reader))
         del holder
@@ -93,7 +93,7 @@ class Names:
         mode, umask = _MKDIR_IN.unpack_from(reader.buffer, HEADER_SIZE)
         name = reader.name(HEADER_SIZE + _MKDIR_IN.size)
         parent, directory, dirfd, holder = self._writable(reader, name)
-        reader.set_umask(umask)
+        reader.set_umask(umask & 0o777)
         fs_directories.mkdir_at(parent.mount.mount, dirfd, name, mode, _caller(reader))
         del holder
         self._server.feed.entry(reader, _MKDIR, parent, name)

@@ -59,7 +59,7 @@ class Others:
         argument[:in_size] = reader.payload(HEADER_SIZE + _IOCTL_IN.size, in_size)
         fcntl.ioctl(fd, command, argument)
         if command in _WRITES:
-            self._server.feed.node(reader, ChangeKind.ATTRIB, node)
+            self._server.feed.node(reader, ChangeKind.ATTRIB, node, b"flags")
         if not isinstance(node, File):
             self._server.changed(node.directory, reader.nodeid)
         out = bytes(argument[:out_size])

@@ -77,7 +77,7 @@ class Xattrs:
         mount = node.mount.mount
         fs_xattrs.setxattr_at(mount, pinned.fd, b"", name, value, flags)
         if more & FUSE_SETXATTR_ACL_KILL_SGID:
-            self._clear_set_group_id(reader, pinned.fd)
+            self._clear_set_group_id(reader, node, pinned.fd)
         self._changed(reader, node, name)
         return error(reader.unique, 0)
 
@@ -101,11 +101,12 @@ class Xattrs:
         if isinstance(node, DirectoryNode):
             self._server.changed(node.directory, node.id)
 
-    def _clear_set_group_id(self, reader: Reader, fd: int) -> None:
+    def _clear_set_group_id(self, reader: Reader, node: Node, fd: int) -> None:
         """Do what setting an ACL does for a caller who is not in the file's group (man 2 chmod, EPERM)."""
         mode = reader.statx.at(fd, b"").mode
         if mode & 0o2000:
             os.chmod(self_path(fd), mode & 0o5777)
+            self._server.feed.node(reader, ChangeKind.ATTRIB, node, b"mode")
 
 
 def _sized(unique: int, size: int, value: bytes) -> bytes:

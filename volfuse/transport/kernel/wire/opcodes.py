@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["NEEDS_MINOR", "NOTIFY_NEEDS_MINOR", "NO_REPLY", "Notify", "Opcode"]
+__all__ = ["CHANGING", "NEEDS_MINOR", "NOTIFY_NEEDS_MINOR", "NO_REPLY", "Notify", "Opcode"]
 
 
 class Opcode(IntEnum):
@@ -79,6 +79,32 @@ class Notify(IntEnum):
     INC_EPOCH = 8
     PRUNE = 9
 
+
+CHANGING = frozenset(
+    {
+        Opcode.SETATTR,
+        Opcode.SYMLINK,
+        Opcode.MKNOD,
+        Opcode.MKDIR,
+        Opcode.UNLINK,
+        Opcode.RMDIR,
+        Opcode.RENAME,
+        Opcode.LINK,
+        Opcode.OPEN,
+        Opcode.WRITE,
+        Opcode.RELEASE,
+        Opcode.SETXATTR,
+        Opcode.REMOVEXATTR,
+        Opcode.CREATE,
+        Opcode.IOCTL,
+        Opcode.FALLOCATE,
+        Opcode.RENAME2,
+        Opcode.COPY_FILE_RANGE,
+        Opcode.COPY_FILE_RANGE_64,
+        Opcode.TMPFILE,
+    }
+)
+"""Requests that may change something in a source; opening may truncate."""
 
 NO_REPLY = frozenset({Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY})
 """Requests that the kernel does not wait for; an answer to FORGET would be taken for another request's."""
