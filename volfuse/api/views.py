@@ -98,6 +98,8 @@ def _view_json(view: ViewReport) -> dict[str, Any]:
         "Id": view.id,
         "Path": view.path,
         "Transport": view.transport,
+        "State": view.state,
+        "VolumesFrom": view.volumes_from,
         "Mounts": [_mount_json(mount) for mount in view.mounts],
     }
 

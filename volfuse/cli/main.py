@@ -107,6 +107,7 @@ class _Root(Group):
         "events": _System.entries["events"],
         "exec": _Container.entries["exec"],
         "export": _Container.entries["export"],
+        "graph": Entry("graph", "graph"),
         "history": _Image.entries["history"],
         "image": _Image,
         "images": _Image.entries["ls"],

@@ -10,7 +10,6 @@ Nothing of this is kept on disk: history that must outlive the daemon belongs to
 
 from __future__ import annotations
 
-import base64
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from volfuse.core.exacttext import text_fields
 from volfuse.errors import InvalidSpec
 
 __all__ = [
@@ -281,11 +281,11 @@ def encode_change(change: Change, incarnation: str) -> bytes:
         "TimeNano": done.time_ns,
         "Kind": done.kind,
         "Volume": through.volume,
-        **_text("Source", through.source),
-        **_text("Path", through.path(done.path)),
+        **text_fields("Source", through.source),
+        **text_fields("Path", through.path(done.path)),
     }
     if done.new_path is not None:
-        message |= _text("NewPath", through.path(done.new_path))
+        message |= text_fields("NewPath", through.path(done.new_path))
     message |= {"Origin": "container" if through.container else HOST}
     if through.container:
         message |= {"Container": change.origin, "ContainerID": through.container}
@@ -301,19 +301,12 @@ def encode_change(change: Change, incarnation: str) -> bytes:
         if value >= 0
     }
     if done.command:
-        message |= _text("Command", done.command)
+        message |= text_fields("Command", done.command)
     if done.detail:
-        message |= _text("Detail", done.detail)
+        message |= text_fields("Detail", done.detail)
     return msgspec.json.encode(message)
 
 
 def encode_gap(gap: Gap, cursor: Cursor) -> bytes:
     """Return as a JSON object what a reader has missed, and from where it goes on."""
     return msgspec.json.encode({"Cursor": str(cursor), "Missed": gap.missed, "Reason": gap.reason})
-
-
-def _text(key: str, value: bytes) -> dict[str, str]:
-    try:
-        return {key: value.decode()}
-    except UnicodeDecodeError:
-        return {key: value.decode(errors="replace"), f"{key}Base64": base64.b64encode(value).decode()}

@@ -1,4 +1,4 @@
-"""`docker cp`: looking at files of a container, copying them out and in.
+"""Looking at files of a container, copying them out and in: `docker cp`, and directories for `/volfuse/files`.
 
 Works on the view of a container, running or not: volumes and all other mounts included, by descriptors and never
 through the FUSE mount. Paths are followed inside the view and cannot leave it.
@@ -20,6 +20,7 @@ from volfuse.core.model import Container
 from volfuse.core.users import find_user
 from volfuse.engine.containers import Containers
 from volfuse.engine.extract import Extraction
+from volfuse.engine.listing import Listing, listing_of
 from volfuse.engine.tarout import tar_of
 from volfuse.engine.viewpath import clean_path, follow_all, follow_parents
 from volfuse.errors import InvalidSpec, NotFound, Unavailable
@@ -85,6 +86,17 @@ class Archive:
             found = _stat(view, path, located)
         self._containers.announce(owner, "archive-path")
         return found, tar_of(view, located, os.fsencode(found.name.removeprefix("/")))
+
+    def listing(self, container: str, path: str) -> Listing:
+        """Return what is in a directory. A link to one is none; links on the way are followed in the view.
+
+        Raises:
+            NotFound: no such container, or nothing at the path.
+            InvalidSpec: no directory.
+        """
+        view = self._view(self._containers.get(container))
+        with _reported(container, path):
+            return listing_of(view, follow_parents(view, clean_path(path.rstrip("/") or "/")))
 
     def put(
         self, container: str, path: str, stream: BinaryIO, *, no_overwrite_dir_non_dir: bool, copy_uid_gid: bool

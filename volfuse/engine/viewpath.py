@@ -12,6 +12,7 @@ import os
 
 from volfuse.core import paths
 from volfuse.core.links import follow_links
+from volfuse.errors import InvalidSpec
 from volfuse.fs import paths as places
 from volfuse.fs.view import View
 
@@ -23,8 +24,13 @@ _NO_LINK = frozenset({errno.EINVAL, errno.ENOENT, errno.ENOTDIR})
 def clean_path(path: str) -> bytes:
     """Return a user's path, cleaned and absolute; a final `/` or `/.` stays as `/.`: it asks for a directory.
 
+    Raises:
+        InvalidSpec: no path has a null byte.
+
     Source: moby daemon/archive_unix.go, PreserveTrailingDotOrSeparator.
     """
+    if "\0" in path:
+        raise InvalidSpec(f"lstat {path}: invalid argument")
     cleaned = paths.clean(f"/{path}")
     wants_directory = path.endswith("/") or path.rpartition("/")[2] == "."
     return os.fsencode(f"{cleaned.rstrip('/')}/." if wants_directory else cleaned)

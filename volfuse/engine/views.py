@@ -54,12 +54,14 @@ class MountReport:
 
 @dataclass(frozen=True, slots=True)
 class ViewReport:
-    """A view as `volfuse views` shows it."""
+    """A view as `volfuse views` shows it, and what its container was given as `--volumes-from`."""
 
     container: str
     id: str
     path: str
     transport: str
+    state: str
+    volumes_from: list[str]
     mounts: list[MountReport]
 
 
@@ -220,6 +222,8 @@ class Views:
                 id=container.id,
                 path=str(self._directory / container.name),
                 transport=self.transport,
+                state=container.state.status.value,
+                volumes_from=container.host_config.volumes_from or [],
                 mounts=[
                     _report(mount, container, containers, data)
                     for mount, data in zip(container.mounts, self._data_paths(container), strict=True)

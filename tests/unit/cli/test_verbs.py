@@ -22,6 +22,8 @@ VIEWS = [
         "Id": "a" * 64,
         "Path": "/r/views/web",
         "Transport": "fusepy",
+        "State": "running",
+        "VolumesFrom": [],
         "Mounts": [
             {
                 "Destination": "/",

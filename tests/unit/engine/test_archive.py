@@ -190,6 +190,57 @@ class TestStat:
             lab.archive.stat("c2", "/")
 
 
+class TestListing:
+    def test_names_with_what_they_are(self, lab: Lab) -> None:
+        (lab.volume / "b").write_bytes(b"12345")
+        (lab.volume / os.fsdecode(b"a\xff")).symlink_to("/root")
+        os.mkfifo(lab.volume / "c", 0o640)
+        found = lab.archive.listing("c1", "/vol")
+        assert (found.path, found.total) == (b"/vol", 4)
+        assert [(entry.name, entry.target, entry.mount) for entry in found.entries] == [
+            (b"a\xff", b"/root", False), (b"b", b"", False), (b"c", b"", False), (b"ro", b"", True),
+        ]  # fmt: skip
+        for entry in found.entries[:3]:
+            status = os.lstat(os.path.join(os.fsencode(lab.volume), entry.name))
+            assert entry.status is not None
+            assert (entry.status.st_mode, entry.status.st_mtime_ns) == (status.st_mode, status.st_mtime_ns)
+
+    def test_mounts_show_in_the_directory_around_them(self, lab: Lab) -> None:
+        assert [(e.name, e.mount) for e in lab.archive.listing("c1", "/").entries] == [(b"etc", False), (b"vol", True)]
+        (lab.read_only / "x").touch()
+        assert [e.name for e in lab.archive.listing("c1", "vol/./ro//").entries] == [b"x"]
+
+    def test_only_the_first_of_many(self, lab: Lab) -> None:
+        for number in range(1234):
+            (lab.volume / f"{number:04}").touch()
+        found = lab.archive.listing("c1", "/vol")
+        assert found.total == 1235
+        assert [entry.name for entry in found.entries] == [b"%04d" % number for number in range(1000)]
+
+    @pytest.mark.parametrize("path", ["/vol/f", "/vol/link", "/vol/link/", "/vol/f/x"])
+    def test_what_is_no_directory(self, lab: Lab, path: str) -> None:
+        (lab.volume / "f").touch()
+        (lab.volume / "link").symlink_to("ro")
+        with pytest.raises(InvalidSpec, match=f"lstat {path}: not a directory"):
+            lab.archive.listing("c1", path)
+
+    def test_links_on_the_way_never_lead_out(self, lab: Lab) -> None:
+        (lab.outside / "secret").mkdir()
+        (lab.volume / "out").symlink_to(lab.outside)
+        for path in ("/vol/out/secret", "/vol/../../outside", f"/vol/out/..{lab.outside}"):
+            with pytest.raises(NotFound, match="Could not find the file"):
+                lab.archive.listing("c1", path)
+        assert lab.archive.listing("c1", "/../..").path == b"/"
+
+    def test_a_missing_source_is_listed_all_the_same(self, lab: Lab) -> None:
+        lab.table.detach("c1")
+        mounts = (PlannedMount((), os.fsencode(lab.tree)), PlannedMount((b"gone",), os.fsencode(lab.base / "none")))
+        lab.table.attach(ViewPlan("c" * 64, "c1", mounts))
+        assert [(e.name, e.status is None) for e in lab.archive.listing("c1", "/").entries] == [
+            (b"etc", False), (b"gone", True), (b"vol", False),
+        ]  # fmt: skip
+
+
 class TestGet:
     def test_a_directory_with_the_mounts_below_it(self, lab: Lab) -> None:
         (lab.volume / "f").write_text("in volume")
