@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 
-__all__ = ["UnixConnection", "connect"]
+__all__ = ["UnixConnection", "connect", "short_path"]
 
 _LONGEST_PATH = 107
 
@@ -35,20 +37,23 @@ def connect(path: str) -> socket.socket:
     """Return a stream socket connected to a path of any length; the caller closes it."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if len(os.fsencode(path)) <= _LONGEST_PATH:
-            sock.connect(path)
-        else:
-            _connect_below(sock, path)
+        with short_path(path) as address:
+            sock.connect(address)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _connect_below(sock: socket.socket, path: str) -> None:
+@contextmanager
+def short_path(path: str) -> Iterator[str]:
+    """Give a path that fits into a socket address, good while the block lasts."""
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        yield path
+        return
     directory, name = os.path.split(path)
     directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        sock.connect(f"/proc/self/fd/{directory_fd}/{name}")
+        yield f"/proc/self/fd/{directory_fd}/{name}"
     finally:
         os.close(directory_fd)

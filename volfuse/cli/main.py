@@ -132,6 +132,7 @@ class _Root(Group):
         "system": _System,
         "tag": _Image.entries["tag"],
         "top": _Container.entries["top"],
+        "ui": Entry("ui", "ui"),
         "umount": Entry("views", "umount"),
         "unpause": _Container.entries["unpause"],
         "update": _Container.entries["update"],

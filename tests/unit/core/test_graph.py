@@ -14,7 +14,7 @@ import pytest
 from tests.support import needs
 from volfuse.core.graph.dot import dot_of
 from volfuse.core.graph.layout import Box, lay_out
-from volfuse.core.graph.sharing import Graph, graph_json, graph_of
+from volfuse.core.graph.sharing import Graph, around, graph_json, graph_of
 from volfuse.core.graph.svg import svg_of
 from volfuse.core.graph.text import text_of
 
@@ -117,6 +117,28 @@ def test_what_shares_what(graph: Graph) -> None:
 def test_a_donor_is_found_as_docker_finds_it(spec: str, donor: str | None) -> None:
     found = graph_of([view("one"), view("two", volumes_from=(spec,))], [])
     assert [d.donor for d in found.donations] == ([f"container:{donor}"] if donor else [])
+
+
+@pytest.mark.parametrize(
+    ("key", "containers", "sources"),
+    [
+        ("container:one-id", "one two web", f"volume:{ANONYMOUS} volume:data"),
+        ("container:web-id", "one two web", "volume:data bind:/srv/site"),
+        ("container:lone-id", "lone", ""),
+        ("bind:/srv/site", "web", "bind:/srv/site"),
+        ("volume:spare", "", "volume:spare"),
+        ("volume:none", "", ""),
+    ],
+)
+def test_what_has_to_do_with_one(graph: Graph, key: str, containers: str, sources: str) -> None:
+    found = around(graph, key)
+    assert [container.name for container in found.containers] == containers.split()
+    assert [source.key for source in found.sources] == sources.split()
+    kept = {source.key for source in found.sources}
+    assert {mount.source for container in found.containers for mount in container.mounts} <= kept
+    names = {container.key for container in found.containers}
+    assert [d for d in graph.donations if {d.taker, d.donor} <= names] == list(found.donations)
+    assert lay_out(found).boxes or not (containers or sources)
 
 
 def test_text(graph: Graph) -> None:
@@ -227,6 +249,14 @@ def test_lines_end_at_their_boxes() -> None:
 
 def _touches(box: Box, x: float, y: float) -> bool:
     return x in (box.x, box.x + box.width) and box.y <= y <= box.y + box.height
+
+
+def test_many_containers_take_little_room_and_sources_lie_along_them() -> None:
+    layout = lay_out(many(200, 50))
+    assert layout.height < 200 * 34
+    ys = sorted(box.y for box in layout.boxes if box.kind == "volume")
+    assert ys[0] < layout.height * 0.2
+    assert ys[-1] > layout.height * 0.8
 
 
 def test_a_new_container_moves_no_other_of_another_group() -> None:

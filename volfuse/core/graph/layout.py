@@ -2,7 +2,8 @@
 
 The place of a box depends on nothing but the graph, and containers stay in the order of their creation, so a picture
 changes only where the graph does. What hangs together is drawn together, oldest container first; a source is level
-with the middle of its users. Lengths are pixels; texts are sized for a monospace font of 12 px.
+with the middle of its users. With many containers their boxes are one line high, and sources are spread along them, so
+that lines do not all lead to the middle. Lengths are pixels; texts are sized for a monospace font of 12 px.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ FOOT = 6
 SOURCE_HEIGHT = 44
 SPACE = 14
 """Between boxes."""
+MANY = 40
+"""With more containers, their mounts have no lines of their own."""
+DENSE = 6
+"""Between containers then."""
 PAD = 12
 CHARACTER = 7.25
 
@@ -61,6 +66,7 @@ class Line:
 
     Attributes:
         path: as SVG writes it, from `begin` to `end`.
+        where: destination of a mount.
     """
 
     kind: str
@@ -68,6 +74,7 @@ class Line:
     end: str
     path: str
     rw: bool = True
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +93,14 @@ def lay_out(graph: Graph) -> Layout:
     right = left + CONTAINER_WIDTH + GAP
     boxes: dict[str, Box] = {}
     top = float(MARGIN)
+    many = len(graph.containers) > MANY
     for containers, sources in _components(graph):
         below = top
         for container in containers:
-            boxes[container.key] = box = _container(container, left, below)
-            below += box.height + SPACE
-        placed = _beside(sources, boxes, containers, right, top)
+            boxes[container.key] = box = _container(container, left, below, few=not many)
+            below += box.height + (DENSE if many else SPACE)
+        pitch = max(SOURCE_HEIGHT + SPACE, (below - top) / max(len(sources), 1) if many else 0)
+        placed = _beside(sources, boxes, containers, right, top, pitch)
         boxes |= {box.key: box for box in placed}
         top = max([below, *(box.y + box.height + SPACE for box in placed)])
     return Layout(
@@ -126,38 +135,47 @@ def _pairs(graph: Graph) -> Iterable[tuple[str, str]]:
     yield from ((donation.taker, donation.donor) for donation in graph.donations)
 
 
-def _container(container: Sharer, x: float, y: float) -> Box:
+def _container(container: Sharer, x: float, y: float, *, few: bool) -> Box:
     width = CONTAINER_WIDTH - 2 * PAD
     rows = tuple(
         Row(_fitted(mount.destination, width - 3 * CHARACTER), y + HEAD + (n + 0.5) * ROW, mount.rw)
-        for n, mount in enumerate(container.mounts)
+        for n, mount in enumerate(container.mounts if few else ())
     )
-    height = HEAD + len(rows) * ROW + FOOT
+    height = HEAD + len(rows) * ROW + (FOOT if few else 0)
     room = width - (len(container.state) + 2) * CHARACTER
     title = _fitted(container.name, room)
     return Box(container.key, "container", x, y, CONTAINER_WIDTH, height, title, container.state, rows)
 
 
 def _beside(
-    sources: Sequence[Source], boxes: Mapping[str, Box], containers: Iterable[Sharer], x: float, top: float
+    sources: Sequence[Source],
+    boxes: Mapping[str, Box],
+    containers: Iterable[Sharer],
+    x: float,
+    top: float,
+    pitch: float,
 ) -> list[Box]:
     """Place sources as near as they can be to the middle of their users, one below the other."""
     wished: dict[str, list[float]] = {}
     for container in containers:
-        for mount, row in zip(container.mounts, boxes[container.key].rows, strict=True):
-            wished.setdefault(mount.source, []).append(row.y)
+        for mount, y in zip(container.mounts, _ports(boxes[container.key], container), strict=True):
+            wished.setdefault(mount.source, []).append(y)
     middles = {key: sum(ys) / len(ys) - SOURCE_HEIGHT / 2 for key, ys in wished.items()}
     ordered = sorted(sources, key=lambda source: middles.get(source.key, 0.0))
-    tops = _spread([middles.get(source.key, top) for source in ordered], top)
+    tops = _spread([middles.get(source.key, top) for source in ordered], top, pitch)
     return [_source(source, x, y) for source, y in zip(ordered, tops, strict=True)]
 
 
-def _spread(wished: Sequence[float], top: float) -> list[float]:
-    """Return places in this order that do not overlap: where they do, a block moves to the mean of what it wishes.
+def _ports(box: Box, container: Sharer) -> Sequence[float]:
+    """Return the height at which the line of each mount begins."""
+    return [row.y for row in box.rows] or [box.y + box.height / 2] * len(container.mounts)
+
+
+def _spread(wished: Sequence[float], top: float, pitch: float) -> list[float]:
+    """Return places in this order that are so far apart: where they are not, a block moves to the mean of its wishes.
 
     (The pool-adjacent-violators algorithm, which is least squares under an order.)
     """
-    pitch = SOURCE_HEIGHT + SPACE
     blocks: list[tuple[float, int]] = []  # mean of its places less what lies above in it, and how many
     for number, wish in enumerate(wished):
         mean, count = wish - number * pitch, 1
@@ -179,9 +197,10 @@ def _source(source: Source, x: float, y: float) -> Box:
 def _lines(graph: Graph, boxes: Mapping[str, Box]) -> Iterable[Line]:
     for container in graph.containers:
         box = boxes[container.key]
-        for mount, row in zip(container.mounts, box.rows, strict=True):
+        for mount, y in zip(container.mounts, _ports(box, container), strict=True):
             end = boxes[mount.source]
-            yield Line("mount", box.key, end.key, _across(box.x + box.width, row.y, end), mount.rw)
+            path = _across(box.x + box.width, y, end)
+            yield Line("mount", box.key, end.key, path, mount.rw, printable(mount.destination))
     for donation in graph.donations:
         taker, donor = boxes[donation.taker], boxes[donation.donor]
         yield Line("volumes-from", taker.key, donor.key, _around(taker, donor))

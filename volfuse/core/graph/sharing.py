@@ -8,13 +8,24 @@ one that has been removed or renamed since is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from volfuse.core.volumesfrom import parse_volumes_from
 
-__all__ = ["Donation", "Graph", "MountEdge", "Sharer", "Source", "SourceKind", "graph_json", "graph_of", "printable"]
+__all__ = [
+    "Donation",
+    "Graph",
+    "MountEdge",
+    "Sharer",
+    "Source",
+    "SourceKind",
+    "around",
+    "graph_json",
+    "graph_of",
+    "printable",
+]
 
 _ANONYMOUS = 64
 _SHORT = 12
@@ -113,6 +124,25 @@ def graph_of(views: Iterable[Mapping[str, Any]], volumes: Iterable[str]) -> Grap
             users.setdefault((SourceKind(kind), name), {})[container.key] = None
     sources = tuple(Source(kind, name, tuple(users[kind, name])) for kind, name in sorted(users, key=_order))
     return Graph(containers, sources, tuple(_donations(views)))
+
+
+def around(graph: Graph, key: str) -> Graph:
+    """Return the part of a graph that has to do with one container or source.
+
+    That is the sources it mounts or is, all who mount these, and its donors and takers. What is not in the graph has
+    nothing around it.
+    """
+    mounted = {mount.source for container in graph.containers if container.key == key for mount in container.mounts}
+    sources = tuple(source for source in graph.sources if source.key == key or source.key in mounted)
+    near = {key, *(sharer for source in sources for sharer in source.sharers)}
+    near |= {other for d in graph.donations for other in (d.taker, d.donor) if key in (d.taker, d.donor)}
+    kept = {source.key for source in sources}
+    containers = tuple(
+        replace(container, mounts=tuple(mount for mount in container.mounts if mount.source in kept))
+        for container in graph.containers
+        if container.key in near
+    )
+    return Graph(containers, sources, tuple(d for d in graph.donations if d.taker in near and d.donor in near))
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _document(layout: Layout, names: dict[str, str]) -> Iterator[str]:
 def _line(line: Line, names: dict[str, str]) -> str:
     classes = line.kind if line.rw else f"{line.kind} ro"
     verb = "volumes from" if line.kind == "volumes-from" else "mounts" if line.rw else "mounts read-only"
-    title = f"{names[line.begin]} {verb} {names[line.end]}"
+    title = f"{names[line.begin]} {verb} {names[line.end]}" + (f" at {line.where}" if line.where else "")
     return f"<path class={quoteattr(classes)} d={quoteattr(line.path)}><title>{escape(title)}</title></path>"
 
 
