@@ -5,7 +5,9 @@ whoever takes what is published, and then finds the queue empty, has read all ev
 expected then will not come, since the kernel merges equal neighbours (`forget`).
 
 A file that a view has open for writing may be written without anybody's knowledge. Its events are that view's. When it
-is closed the kernel tells so twice where data is passed through, since the daemon has it open too: once is enough.
+is closed the kernel tells so twice where data is passed through, since the daemon has it open too: once is enough. What
+follows the first end of the same file is the second; if something else has happened to the file between, both are told:
+whoever waits for the end of a change must not miss it.
 """
 
 from __future__ import annotations
@@ -52,13 +54,12 @@ _SET: Final = {b"mode": _ATTRIB, b"owner": _ATTRIB, b"times": _ATTRIB, b"mtime":
 class _Expectation:
     """Events that may still come."""
 
-    __slots__ = ("author", "left", "mark", "told")
+    __slots__ = ("author", "left", "mark")
 
     def __init__(self, author: object, left: int, mark: int) -> None:
         self.author = author
         self.left = left
         self.mark = mark
-        self.told = False
 
 
 class Echoes:
@@ -66,7 +67,7 @@ class Echoes:
 
     def __init__(self) -> None:
         self._expected: dict[_Key, deque[_Expectation]] = {}
-        self._early: dict[tuple[bytes, bytes, object], int] = {}  # closings that were told before they were published
+        self._ended: dict[tuple[bytes, bytes], object] = {}  # who closed what, where that was the last to be told of it
         self._mark = 0
 
     def __len__(self) -> int:
@@ -100,21 +101,32 @@ class Echoes:
         """Return a number for all that is expected now."""
         return self._mark
 
-    def forget(self, mark: int) -> None:
-        """Drop what was expected by then: nothing is queued any more that was queued before."""
+    @property
+    def is_closing(self) -> bool:
+        """Whether the end of an open file was told that may be told again."""
+        return bool(self._ended)
+
+    def forget(self, mark: int, writers: Writers) -> None:
+        """Drop what was expected by then: nothing is queued any more that was queued before.
+
+        Args:
+            writers: what was open for writing before the last closings were published here.
+        """
         for key, queue in list(self._expected.items()):
             while queue and queue[0].mark <= mark:
                 queue.popleft()
             if not queue:
                 del self._expected[key]
-        if not self._expected:
-            self._early.clear()
+        for (directory, name), author in list(self._ended.items()):
+            if (directory, name, _CLOSE) not in self._expected and author not in writers(directory, name):
+                del self._ended[directory, name]
 
     def author(self, directory: bytes, event: WatchEvent, writers: Writers) -> WatchEvent | None:
         """Return an event with its author; None if it only repeats another."""
         what = event.what & ~What.ISDIR
         if what == _CLOSE:
             return self._closing(directory, event, writers)
+        self._ended.pop((directory, event.name), None)
         expectation = self._take((directory, event.name, what))
         if expectation is not None:
             return event._replace(author=expectation.author)
@@ -124,23 +136,14 @@ class Echoes:
         return event
 
     def _closing(self, directory: bytes, event: WatchEvent, writers: Writers) -> WatchEvent | None:
-        key = directory, event.name, _CLOSE
-        waiting = self._expected.get(key)
-        if waiting:
-            expectation = waiting[0]
-            told = expectation.told
-            self._take(key)
-            if not told:
-                expectation.told = True
-                early = self._early.pop((directory, event.name, expectation.author), 0)
-                if early > 1:
-                    self._early[directory, event.name, expectation.author] = early - 1
-                told = early > 0
-            return None if told else event._replace(author=expectation.author)
-        author = _one(writers(directory, event.name))
-        if author is not None:
-            early_key = directory, event.name, author
-            self._early[early_key] = self._early.get(early_key, 0) + 1
+        expectation = self._take((directory, event.name, _CLOSE))
+        author = expectation.author if expectation is not None else _one(writers(directory, event.name))
+        if author is None:
+            return event
+        place = directory, event.name
+        if self._ended.get(place) is author:
+            return None
+        self._ended[place] = author
         return event._replace(author=author)
 
     def _expect(self, directory: bytes, name: bytes, what: int, author: object, times: int) -> None:

@@ -52,12 +52,14 @@ class WatchEvent(NamedTuple):
         what: bits of `What`.
         cookie: the same in both halves of a rename; 0 elsewhere, and in a half whose other one is not watched.
         author: through what it was done (a transport's object, as it was published); None for the host.
+        other: with a cookie, identity of the directory in which the other half is.
     """
 
     name: bytes
     what: int
     cookie: int = 0
     author: object | None = None
+    other: bytes = b""
 
 
 _IDENTITY = Struct("<QQII")

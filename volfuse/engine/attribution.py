@@ -39,7 +39,7 @@ class Attribution:
     def settle(self, *, writing: bool) -> int:
         """See `watch.directories.Attribution`."""
         # First what is open, then what has been closed: so a file that is closed just now is in one of them.
-        self._known = self._open_writers() if writing else {}
+        self._known = self._open_writers() if writing or self._echoes.is_closing else {}
         self.catch_up()
         return self._echoes.mark()
 
@@ -56,7 +56,7 @@ class Attribution:
     def settled(self, mark: int) -> None:
         """See `watch.directories.Attribution`."""
         with self._feed.lock:
-            self._echoes.forget(mark)
+            self._echoes.forget(mark, self._writers)
 
     def _writers(self, directory: bytes, name: bytes) -> Sequence[object]:
         return self._known.get((directory, name), ())

@@ -244,13 +244,14 @@ class DirectoryWatcher:
             raise
 
     def _tell(self, events: list[_Raw]) -> None:
-        arriving = {cookie for _, mask, cookie, _ in events if mask & What.MOVED_TO}
-        leaving = set()
+        arriving = {cookie: wd for wd, mask, cookie, _ in events if mask & What.MOVED_TO}
+        leaving: dict[int, int] = {}
         for wd, mask, cookie, name in events:
+            halves = arriving if mask & What.MOVED_FROM else leaving
+            other = self._watched.get(halves.get(cookie, -1)) if cookie else None
             if mask & What.MOVED_FROM:
-                leaving.add(cookie)
-                cookie = cookie if cookie in arriving else 0
-            elif cookie not in leaving:
+                leaving[cookie] = wd
+            if other is None:
                 cookie = 0
             if mask & What.OVERFLOW:
                 _log.warning("events of source directories were lost: more came than the kernel keeps")
@@ -259,7 +260,7 @@ class DirectoryWatcher:
             watched = self._watched.get(wd) or self._just_added(wd)
             if watched is None:
                 continue
-            event = self._attribution.author(watched.directory, WatchEvent(name, mask, cookie))
+            event = self._attribution.author(watched.directory, _event(name, mask, cookie, other))
             if event is not None:
                 for watch in watched.listeners:
                     watch.listener.happened(event)
@@ -283,6 +284,10 @@ def _all_arrive(events: list[_Raw]) -> bool:
     """Say whether all renames that begin among events end among them."""
     begun = {cookie for _, mask, cookie, _ in events if mask & What.MOVED_FROM}
     return begun <= {cookie for _, mask, cookie, _ in events if mask & What.MOVED_TO}
+
+
+def _event(name: bytes, mask: int, cookie: int, other: _Watched | None) -> WatchEvent:
+    return WatchEvent(name, mask, cookie, None, other.directory if other is not None else b"")
 
 
 def _nothing(_quiet: bool) -> None:

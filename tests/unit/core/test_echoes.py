@@ -49,7 +49,7 @@ def test_each_kind_of_change_is_recognised_once(kind: ChangeKind, what: int) -> 
     assert who(echoes, what, b"b") is None
     assert who(echoes, what, directory=E) is None
     assert who(echoes, what) is C1
-    echoes.forget(echoes.mark())
+    echoes.forget(echoes.mark(), nobody)
     assert who(echoes, what) is None
 
 
@@ -98,7 +98,7 @@ def test_what_the_host_does_with_the_same_name_is_not_swallowed_by_merged_events
         echoes.published(done(ChangeKind.ATTRIB, b"a", detail=b"mode"))
     mark = echoes.mark()
     assert who(echoes, What.ATTRIB) is C1
-    echoes.forget(mark)  # the queue is empty
+    echoes.forget(mark, nobody)  # the queue is empty
     assert who(echoes, What.ATTRIB) is None
 
 
@@ -106,7 +106,7 @@ def test_what_is_published_after_the_mark_is_still_expected() -> None:
     echoes = Echoes()
     mark = echoes.mark()
     echoes.published(done(ChangeKind.CREATE, b"a"))
-    echoes.forget(mark)
+    echoes.forget(mark, nobody)
     assert who(echoes, What.CREATE) is C1
 
 
@@ -139,8 +139,41 @@ def test_the_kernel_may_tell_of_the_end_before_it_is_published() -> None:
     echoes.closed((D, b"a", C1, 2))
     mark = echoes.mark()
     assert who(echoes, What.CLOSE_WRITE) == "repeated"
-    echoes.forget(mark)
+    echoes.forget(mark, nobody)
     assert who(echoes, What.CLOSE_WRITE) is None
+
+
+def test_the_end_stays_told_until_it_is_published() -> None:
+    echoes = Echoes()
+    assert who(echoes, What.CLOSE_WRITE, writers=lambda *_: [C1]) is C1
+    echoes.forget(echoes.mark(), lambda *_: [C1])
+    echoes.closed((D, b"a", C1, 2))
+    assert who(echoes, What.CLOSE_WRITE) == "repeated"
+    echoes.forget(echoes.mark(), nobody)
+    assert not echoes.is_closing
+
+
+def test_an_end_after_something_else_is_told_again_rather_than_not_at_all() -> None:
+    echoes = Echoes()
+    echoes.closed((D, b"a", C1, 2))
+    echoes.closed((D, b"a", C1, 2))
+    assert who(echoes, What.CLOSE_WRITE) is C1
+    assert who(echoes, What.MODIFY) is C1
+    assert [who(echoes, What.CLOSE_WRITE) for _ in range(2)] == [C1, "repeated"]
+
+
+def test_two_views_that_close_one_file_are_both_told() -> None:
+    echoes = Echoes()
+    echoes.closed((D, b"a", C1, 1))
+    echoes.closed((D, b"a", C2, 1))
+    assert [who(echoes, What.CLOSE_WRITE) for _ in range(2)] == [C1, C2]
+
+
+def test_the_end_of_what_is_open_no_more_is_forgotten() -> None:
+    echoes = Echoes()
+    assert who(echoes, What.CLOSE_WRITE, writers=lambda *_: [C1]) is C1
+    echoes.forget(echoes.mark(), nobody)
+    assert not echoes.is_closing
 
 
 def test_both_ends_merged_into_one_leave_nothing() -> None:
@@ -148,7 +181,7 @@ def test_both_ends_merged_into_one_leave_nothing() -> None:
     echoes.closed((D, b"a", C1, 2))
     mark = echoes.mark()
     assert who(echoes, What.CLOSE_WRITE) is C1
-    echoes.forget(mark)
+    echoes.forget(mark, nobody)
     assert who(echoes, What.CLOSE_WRITE) is None
     assert len(echoes) == 0
 
@@ -217,7 +250,7 @@ def test_no_change_of_the_host_is_lost_and_no_view_s_is_taken_for_the_host_s(
             assert event is not None
             assert event.author is author or event.author in done_by[name, what]
         if kernel.empty:
-            echoes.forget(mark)
+            echoes.forget(mark, nobody)
             done_by.clear()
 
     for author, kind, name, step in steps:
