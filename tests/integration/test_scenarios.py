@@ -24,9 +24,6 @@ COMMANDS = {
 }
 """Clients that drive the engine."""
 
-KNOWN = {"61-inotify": "a watch of a directory does not hear of changes through another view"}
-"""Scenarios that fail; docs/scenarios.md lists them."""
-
 
 @pytest.fixture(scope="module")
 def image_tars(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,9 +50,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, engine: Path, image_tars: Path, request: pytest.FixtureRequest) -> None:
-    if scenario in KNOWN:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=KNOWN[scenario]))
+def test_scenario(scenario: str, engine: Path, image_tars: Path) -> None:
     environ = {**os.environ, "ORACLE_TARS": str(image_tars), "SHOW": "1"}
     ran = subprocess.run([HERE / "run.sh", engine, scenario], env=environ, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -15,6 +15,7 @@ from volfuse.cli.hostoptions import (
     log_config,
     port_bindings,
     restart_policy,
+    storage_options,
     ulimits,
 )
 from volfuse.cli.jsontypes import Json
@@ -107,6 +108,7 @@ def _host(options: CreateOptions, flags: VolumeFlags) -> dict[str, Json]:
         "Mounts": _mounts(options.mount or []) or None,
         "Annotations": pairs(options.annotation or []) or None,
         "Runtime": options.runtime or None,
+        "StorageOpt": storage_options(options.storage_opt or []) or None,
         "Init": options.init,
     }
     return host | limits(options) | _given(optional)

@@ -140,6 +140,7 @@ class CreateOptions(LimitOptions):
     stop_timeout: Annotated[
         int | None, typer.Option("--stop-timeout", metavar="int", help="Timeout (in seconds) to stop a container")
     ] = None
+    storage_opt: Annotated[Many, _list("--storage-opt", help="Storage driver options for the container")] = None
     tmpfs: Annotated[Many, _list("--tmpfs", help="Mount a tmpfs directory")] = None
     tty: Annotated[bool, typer.Option("-t", "--tty", help="Allocate a pseudo-TTY")] = False
     ulimit: Annotated[Many, _list("--ulimit", metavar="ulimit", help="Ulimit options")] = None

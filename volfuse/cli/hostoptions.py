@@ -21,6 +21,7 @@ __all__ = [
     "log_config",
     "port_bindings",
     "restart_policy",
+    "storage_options",
     "ulimits",
 ]
 
@@ -64,6 +65,13 @@ def log_config(driver: str, options: Iterable[str]) -> dict[str, Json]:
     if driver == "none" and config:
         raise InvalidSpec("invalid logging opts for driver none")
     return {"Type": driver, "Config": config}
+
+
+def storage_options(texts: Iterable[str]) -> dict[str, str]:
+    """Split options of the storage driver, each `NAME=VALUE`."""
+    if any("=" not in text for text in texts):
+        raise InvalidSpec("invalid storage option")
+    return pairs(texts)
 
 
 def capabilities(add: Iterable[str], drop: Iterable[str]) -> tuple[list[str] | None, list[str] | None]:

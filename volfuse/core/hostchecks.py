@@ -14,10 +14,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from volfuse.core.signals import parse_signal
+from volfuse.core.viewplan import Telling
 from volfuse.core.wire import Config, CreateRequest, HostConfig
 from volfuse.errors import InvalidSpec, Unsupported
 
-__all__ = ["OWN_NETWORKS", "check_config", "check_host", "check_program", "check_size", "endpoints", "left_out"]
+__all__ = [
+    "OWN_NETWORKS",
+    "check_config",
+    "check_host",
+    "check_program",
+    "check_size",
+    "endpoints",
+    "left_out",
+    "telling",
+]
 
 _UNSUPPORTED: tuple[tuple[str, frozenset[Any], str], ...] = (
     ("cgroup_parent", frozenset({""}), "--cgroup-parent: volfuse chooses the cgroups of containers"),
@@ -28,7 +38,6 @@ _UNSUPPORTED: tuple[tuple[str, frozenset[Any], str], ...] = (
     ("links", frozenset(), "--link: containers have no network between them"),
     ("log_config.type", frozenset({"", "json-file", "local", "none"}), "--log-driver: use json-file, local or none"),
     ("pid_mode", frozenset({"", "private"}), "--pid: each container has a process namespace of its own"),
-    ("storage_opt", frozenset(), "--storage-opt: volfuse has no storage driver"),
     ("sysctls", frozenset(), "--sysctl: containers have the host's kernel parameters"),
     ("uts_mode", frozenset({""}), "--uts: each container has a UTS namespace of its own"),
 )
@@ -102,6 +111,7 @@ def check_host(host: HostConfig) -> None:
             raise Unsupported(f"volfuse does not support {sentence}")
     if host.network_mode.startswith("container:"):
         raise Unsupported("volfuse does not share networks between containers: use --network none or host")
+    telling(host)
     check_size(*host.console_size)
     if host.shm_size < 0:
         raise InvalidSpec("SHM size can not be less than 0")
@@ -113,6 +123,23 @@ def check_host(host: HostConfig) -> None:
         _check_security(option)
     if host.masked_paths is not None or host.readonly_paths is not None:
         raise Unsupported("volfuse does not support --security-opt systempaths: what is hidden in /proc is fixed")
+
+
+def telling(host: HostConfig) -> Telling:
+    """Return `--storage-opt inotify=…`: whether watchers in the container hear of other views and of the host.
+
+    Raises:
+        Unsupported: another storage option: volfuse has no storage driver.
+        InvalidSpec: another value.
+    """
+    for name, value in (host.storage_opt or {}).items():
+        if name != "inotify":
+            raise Unsupported(f"volfuse does not support --storage-opt {name}: volfuse has no storage driver")
+        try:
+            return Telling(value)
+        except ValueError:
+            raise InvalidSpec(f'invalid storage option inotify="{value}": must be on, off or auto') from None
+    return Telling.AUTO
 
 
 def _check_extra_host(entry: str) -> None:

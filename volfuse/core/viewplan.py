@@ -11,7 +11,7 @@ from enum import Enum
 
 from volfuse.core.feed import Through
 
-__all__ = ["PlannedMount", "Sharing", "ViewPlan"]
+__all__ = ["PlannedMount", "Sharing", "Telling", "ViewPlan"]
 
 
 class Sharing(Enum):
@@ -21,6 +21,16 @@ class Sharing(Enum):
     """A volume or a bind: other views and the host."""
     PRIVATE = "private"
     """The container's own tree or tmpfs: this view only."""
+
+
+class Telling(Enum):
+    """Whether watchers (inotify) in a view are told what is done through other views and on the host."""
+
+    ON = "on"
+    """Always, also if nobody seems to watch: each change is repeated in all directories that the view knows."""
+    OFF = "off"
+    AUTO = "auto"
+    """Where somebody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +72,4 @@ class ViewPlan:
     container: str
     name: str
     mounts: tuple[PlannedMount, ...]
+    telling: Telling = Telling.AUTO

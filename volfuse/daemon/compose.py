@@ -101,6 +101,8 @@ def compose(settings: Settings) -> Iterator[Engine]:
         stack.enter_context(feed)
         attribution = Attribution(feed, Echoes(), transport.settle, transport.writers)
         watcher = stack.enter_context(DirectoryWatcher(attribution))
+        if isinstance(transport, KernelTransport):
+            transport.watcher = watcher
         stack.enter_context(Hosts(table, feed, watcher, attribution))
         settings.views.mkdir(mode=0o755, parents=True, exist_ok=True)
         stack.callback(transport.stop)

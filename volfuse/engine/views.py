@@ -19,6 +19,7 @@ from pathlib import Path
 
 from volfuse.core.datapath import DataPath
 from volfuse.core.feed import Selection
+from volfuse.core.hostchecks import telling
 from volfuse.core.model import Container, MountPoint, MountType
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.core.wire import TmpfsOptions
@@ -176,7 +177,7 @@ class Views:
                 if planned.source_fd >= 0:
                     os.close(planned.source_fd)
             raise
-        return ViewPlan(container.id, container.name, tuple(mounts))
+        return ViewPlan(container.id, container.name, tuple(mounts), telling(container.host_config))
 
     def _planned(
         self, container: Container, number: int, mount: MountPoint, destination: tuple[bytes, ...]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from volfuse.core.feed import Through
+from volfuse.core.viewplan import Telling
 from volfuse.fs.inodes import synthetic_inode
 from volfuse.fs.source import MissingSource, Source
 
@@ -83,12 +84,13 @@ class View:
         created_ns: times of directories that exist only in the view.
     """
 
-    __slots__ = ("_routes", "container", "covered", "created_ns", "leading", "mounts", "name", "points")
+    __slots__ = ("_routes", "container", "covered", "created_ns", "leading", "mounts", "name", "points", "telling")
 
-    def __init__(self, container: str, name: str, mounts: tuple[Mount, ...]) -> None:
+    def __init__(self, container: str, name: str, mounts: tuple[Mount, ...], telling: Telling = Telling.AUTO) -> None:
         self.container = container
         self.name = name
         self.mounts = mounts
+        self.telling = telling
         self.created_ns = time.time_ns()
         ordered = sorted(
             mounts, key=lambda mount: mount.destination.count(b"/") + bool(mount.destination), reverse=True
@@ -100,7 +102,7 @@ class View:
 
     def renamed(self, name: str) -> View:
         """Return the same view under another name."""
-        return View(self.container, name, self.mounts)
+        return View(self.container, name, self.mounts, self.telling)
 
     def locate(self, path: bytes) -> Place:
         """Return where the file at `path` lies."""

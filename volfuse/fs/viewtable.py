@@ -78,7 +78,8 @@ class ViewTable:
         Raises:
             Conflict: the name is taken.
         """
-        view = View(plan.container, plan.name, tuple(self._mount(planned, plan) for planned in plan.mounts))
+        mounts = tuple(self._mount(planned, plan) for planned in plan.mounts)
+        view = View(plan.container, plan.name, mounts, plan.telling)
         with self._lock:
             key = os.fsencode(plan.name)
             if key in self._views:

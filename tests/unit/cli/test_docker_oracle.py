@@ -226,6 +226,7 @@ create --ulimit nofile=10:20 --ulimit core=-1 --cap-add SYS_ADMIN --cap-drop all
 create --net none --dns 1.1.1.1 --add-host a:1.2.3.4 --group-add 5 --ipc host --pid host --uts host --userns host vtwo
 create -P -p 80:8080 -p 127.0.0.1:81:8081/udp --expose 90 vtwo
 create --security-opt no-new-privileges --shm-size 64m --runtime runc --annotation a=b --log-driver x --log-opt a=b vtwo
+create --storage-opt inotify=on --storage-opt a=b=c vtwo
 create --log-driver none --log-opt a=b vtwo
 create -m 64m --memory-swap 1g --memory-reservation 8m --cpus .5 --cpuset-cpus 0 --cpuset-mems 0 --pids-limit 5 vtwo
 create -c 5 --cpu-period 1000 --cpu-quota 2000 --oom-score-adj 5 --dns-search a --dns-opt b --dns-option c vtwo
@@ -255,6 +256,7 @@ create --ulimit nofile=20:10 vtwo
 create --ulimit bogus=1 vtwo
 create --ulimit foo vtwo
 create --shm-size foo vtwo
+create --storage-opt inotify vtwo
 create --stop-timeout x vtwo
 create --rm=foo vtwo
 create --env-file /nonexistent vtwo

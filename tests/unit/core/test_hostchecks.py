@@ -21,7 +21,7 @@ from volfuse.errors import InvalidSpec, Unsupported
         ({"links": ["c:d"]}, "--link"),
         ({"log_config": LogConfig(type="syslog")}, "--log-driver"),
         ({"pid_mode": "host"}, "--pid"),
-        ({"storage_opt": {"size": "1G"}}, "--storage-opt"),
+        ({"storage_opt": {"size": "1G"}}, "--storage-opt size"),
         ({"sysctls": {"net.ipv4.ip_forward": "1"}}, "--sysctl"),
         ({"uts_mode": "host"}, "--uts"),
         ({"security_opt": ["seccomp={}"]}, "--security-opt seccomp"),
@@ -48,6 +48,7 @@ def test_what_volfuse_does_not_do_is_refused_with_a_sentence(host, option):
         ({"security_opt": ["what"]}, 'invalid --security-opt 1: "what"'),
         ({"security_opt": ["what=ever"]}, 'invalid --security-opt 2: "what=ever"'),
         ({"security_opt": ["no-new-privileges=perhaps"]}, 'invalid --security-opt 2: "no-new-privileges=perhaps"'),
+        ({"storage_opt": {"inotify": "yes"}}, 'invalid storage option inotify="yes": must be on, off or auto'),
         ({"console_size": (-1, 0)}, "a terminal cannot have -1 rows or columns"),
     ],
 )
@@ -63,6 +64,7 @@ def test_what_docker_refuses(host, text):
         {},
         {"runtime": "runc", "isolation": "default", "cgroupns_mode": "host", "userns_mode": "host"},
         {"ipc_mode": "shareable", "log_config": LogConfig(type="none"), "extra_hosts": ["a:::1", "b:1.2.3.4"]},
+        {"storage_opt": {"inotify": "off"}},
         {"security_opt": ["no-new-privileges", "no-new-privileges:false", "label=disable", "seccomp=unconfined"]},
     ],
 )

@@ -81,6 +81,8 @@ cdef class NodeTable:
         self, bytes key, MountState mount, Directory place, bytes name, DirectoryNode parent, object view, bytes path,
         bint new=*)
     cpdef DirectoryNode give_view_directory(self, MountState mount, DirectoryNode parent, object view, bytes path)
+    cpdef unsigned long long reserve(self)
+    cpdef bint count(self, object node)
     cpdef object forget(self, unsigned long long number, unsigned long long count)
     cdef DirectoryNode _give(
         self, MountState mount, object key, Directory directory, DirectoryNode parent, object view, bytes path)

@@ -268,6 +268,21 @@ class NodeTable:
         finally:
             lock.release()
 
+    def reserve(self) -> int:
+        """Return a node id that no node gets."""
+        with self.lock:
+            number = self._next
+            self._next += 1
+            return number
+
+    def count(self, node: Node) -> bool:
+        """Count a lookup of a node that the kernel holds; false if it holds it no more."""
+        with self.lock:
+            known = self.by_id.get(node.id) is node
+            if known:
+                node.nlookup += 1
+            return known
+
     def find_file(self, key: bytes) -> File | None:
         """Return the node with this key."""
         return self._files.get(key)

@@ -8,6 +8,7 @@ cdef class Publisher:
     cdef object _log
     cdef object _programs
     cdef readonly dict looked
+    cdef public set asked
 
     cpdef entry(self, object asker, object kind, DirectoryNode parent, bytes name, bytes detail=*)
     cpdef moved(

@@ -29,12 +29,14 @@ class Publisher:
 
     Attributes:
         looked: directory node of the last look-up, by thread id.
+        asked: ids of threads that have looked something up or opened it; who wants them puts an empty set here.
     """
 
     def __init__(self, log: ChangeLog) -> None:
         self._log = log
         self._programs = Programs()
         self.looked: dict[int, DirectoryNode] = {}
+        self.asked: set[int] = set()
 
     # The next two are the most frequent, and each in one piece: a call costs as much as half of all that they do.
 

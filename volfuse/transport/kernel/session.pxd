@@ -25,6 +25,10 @@ cdef class Session:
     cdef readonly bint monitor_sleeps
     cdef readonly dict owed
     cdef readonly object done
+    cdef readonly object awake
+    cdef readonly unsigned int replayer
+    cdef readonly list replay_handlers
+    cdef readonly object pause_replay
     cdef object _undo
     cdef object _chore
     cdef object _failures

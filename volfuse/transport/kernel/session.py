@@ -113,6 +113,8 @@ class Reader(Request):
                 self.busy = self.unique
                 owed[self.unique] = self
                 handler = handlers[self.opcode] if self.opcode < opcodes else None
+                if self.pid == session.replayer and session.replayer and handler is not None:
+                    handler = session.replay_handlers[self.opcode]
                 if handler is not None:
                     reply = handler(self)
                 elif self.opcode not in NO_REPLY:
@@ -146,6 +148,9 @@ class Session:
         chore: called about twice a second while there are requests, and then until it returns false.
 
     Attributes:
+        awake: set when a request comes after a pause.
+        replayer: process id of the replay helper; 0 without.
+        pause_replay: has the helper do nothing for a moment, once what it does is done.
         owed: who has a request under way, by unique. Who takes one out answers it (dict.pop is one step).
     """
 
@@ -163,6 +168,10 @@ class Session:
         self.monitor_sleeps = False
         self.owed: dict[int, Reader] = {}
         self.done = threading.Event()
+        self.awake = threading.Event()
+        self.replayer = 0
+        self.replay_handlers: list[Handler | None] = []
+        self.pause_replay: Callable[[Reader], None] = _no_pause
         self._undo = undo
         self._chore = chore
         self._failures = failures
@@ -173,6 +182,13 @@ class Session:
         self._hanging: set[int] = set()  # changes that `settle` has waited for long enough
         self._wake = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="volfuse-monitor", daemon=True)
+
+    def replay(self, pid: int, handlers: list[Handler | None], pause: Callable[[Reader], None] | None = None) -> None:
+        """Answer the requests of one process by other handlers, as many; of none for 0."""
+        self.replayer = 0
+        self.replay_handlers = handlers
+        self.pause_replay = pause or _no_pause
+        self.replayer = pid
 
     def start(self) -> None:
         """Begin to read."""
@@ -282,6 +298,7 @@ class Session:
     def wake_monitor(self) -> None:
         """Let the monitor look again."""
         self.monitor_sleeps = False
+        self.awake.set()
         self._wake.set()
 
     def _next_reader(self) -> None:
@@ -352,3 +369,7 @@ def _is_killed(thread: int) -> bool:
     except OSError:
         return False
     return bool(int(pending.split()[1], 16) & 1 << signal.SIGKILL - 1)
+
+
+def _no_pause(_reader: Reader) -> None:
+    """There is no replay."""

@@ -14,6 +14,7 @@ from volfuse.core.feed import Through
 from volfuse.errors import Unavailable
 from volfuse.fs.view import Mount, View
 from volfuse.fs.viewtable import ViewTable
+from volfuse.fs.watching import SourceWatcher
 from volfuse.transport.base import SETTLE_S, Failures
 from volfuse.transport.kernel import mounting
 from volfuse.transport.kernel.elsewhere import Elsewhere
@@ -32,6 +33,7 @@ from volfuse.transport.kernel.operations.names import Names
 from volfuse.transport.kernel.operations.others import Others
 from volfuse.transport.kernel.operations.xattrs import Xattrs
 from volfuse.transport.kernel.passthrough import NOT_AGREED, REASONS, Passthrough
+from volfuse.transport.kernel.replay.replayer import Replayer
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Session
 from volfuse.transport.kernel.undo import Undo
@@ -68,18 +70,29 @@ class KernelTransport:
 
     Args:
         exact: no attribute timeout at all for shared sources (`coherence=exact`).
+        watcher: hears sources, so that watchers in views can be told; None leaves that.
         passthrough: false leaves reads and writes to the daemon, as where privilege or kernel are missing.
     """
 
     name = "kernel"
 
-    def __init__(self, table: ViewTable, reason: str = "", *, exact: bool = False, passthrough: bool = True) -> None:
+    def __init__(
+        self,
+        table: ViewTable,
+        reason: str = "",
+        *,
+        exact: bool = False,
+        passthrough: bool = True,
+        watcher: SourceWatcher | None = None,
+    ) -> None:
         self.reason = reason
+        self.watcher = watcher
         self._table = table
         self._exact = exact
         self._passthrough = passthrough
         self._mountpoint = b""
         self._running: Running | None = None
+        self._replayer: Replayer | None = None
 
     @staticmethod
     def available() -> tuple[bool, str]:
@@ -143,6 +156,9 @@ class KernelTransport:
             raise
         self._mountpoint = path
         self._running.session.start()
+        if self.watcher is not None:
+            self._replayer = Replayer(self._running.server, self._running.connection, path, self.watcher)
+            self._replayer.start()
         self._table.subscribe(self._running.elsewhere)
 
     def stop(self) -> None:
@@ -151,6 +167,9 @@ class KernelTransport:
         if running is None:
             return
         self._table.unsubscribe(running.elsewhere)
+        if self._replayer is not None:
+            self._replayer.close()
+            self._replayer = None
         if not running.session.done.is_set():
             mounting.unmount(self._mountpoint)
         if not running.session.done.wait(_STOP_DEADLINE_S / 10):

@@ -51,6 +51,12 @@ class ViewStates:
         for state in known[1].values() if known is not None else ():
             state.gone = True
 
+    def of(self, view: View) -> list[MountState]:
+        """Return what is known of a view's mounts."""
+        with self._lock:
+            known = self._states.get(view.container)
+            return list(known[1].values()) if known is not None else []
+
     def all(self) -> list[MountState]:
         """Return what is known now."""
         with self._lock:

@@ -141,19 +141,14 @@ class Attributes:
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         if size > _LARGEST:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        target = self._handles.writable(node, handle)
-        opened = -1
-        if target is None:
-            target = opened = os.open(self_path(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            if kill:
-                with writing_as(reader.uid):
-                    os.ftruncate(target, size)
-            else:
-                os.ftruncate(target, size)
-        finally:
-            if opened >= 0:
-                os.close(opened)
+        # By path where it is not open: closing a descriptor would be an event that no truncate(2) causes.
+        opened = self._handles.writable(node, handle)
+        target: int | bytes = self_path(fd) if opened is None else opened
+        if kill:
+            with writing_as(reader.uid):
+                os.truncate(target, size)
+        else:
+            os.truncate(target, size)
 
 
 def _names(valid: int) -> bytes:

@@ -64,6 +64,7 @@ class Directories:
         """Open a directory."""
         server = self._server
         node = server.nodes.directory_node(reader.nodeid)
+        server.feed.asked.add(reader.pid)
         fd = -1
         if node.directory is not None:
             holder = server.holder(reader, node)

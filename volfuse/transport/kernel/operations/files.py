@@ -63,6 +63,7 @@ class Files:
         """Open a file in the source with the caller's own flags: that checks the right to write and copies it up."""
         flags = u32(reader.buffer, HEADER_SIZE)
         node = self._server.nodes.file(reader.nodeid)
+        self._server.feed.asked.add(reader.pid)
         handle = None if flags & _CHANGES else self._handles.share(node, flags)
         if handle is None:
             fd = self._open(reader, node, flags)

@@ -12,4 +12,5 @@ cdef class Lookups:
     cdef Server _server
 
     cpdef bytes lookup(self, Reader reader)
+    cdef _make_way(self, Reader reader, DirectoryNode parent)
     cpdef object forget(self, Reader reader)

@@ -7,6 +7,7 @@ from errno import ENOENT
 
 from volfuse.sys.raw import u64
 from volfuse.transport.kernel.mounts import ENDLESS
+from volfuse.transport.kernel.nodes import DirectoryNode
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.encoding import ATTR_BYTES, error, reply
@@ -38,15 +39,19 @@ class Lookups:
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
         name = reader.name(HEADER_SIZE)
-        looked = server.feed.looked
-        looked[reader.pid] = parent
-        if len(looked) > _LOOKED:
-            looked.clear()
+        feed = server.feed
+        feed.looked[reader.pid] = parent
+        feed.asked.add(reader.pid)
+        if len(feed.looked) > _LOOKED:
+            feed.looked.clear()
+            feed.asked.clear()
         if parent.own is None and parent.directory is not None:
             # Most requests of all are this: no exception for a name that is not there.
             holder = server.directories.of(parent, reader.statx)
             number = reader.statx.find(holder.fd, name)
             if number == 0:
+                if server.session.replayer and reader.statx.is_directory:
+                    self._make_way(reader, parent)
                 return reply(reader.unique, server.entry(parent, parent.directory, name, reader.statx))
             absent = number == ENOENT and parent.mount.private
             return reply(reader.unique, _ABSENT) if absent else error(reader.unique, number)
@@ -56,6 +61,17 @@ class Lookups:
             if exc.errno == ENOENT and parent.mount.private and parent.view is not None:
                 return reply(reader.unique, _ABSENT)
             raise
+
+    def _make_way(self, reader: Reader, parent: DirectoryNode) -> None:
+        """Have nothing replayed while the kernel moves a directory that it has at another place in this view.
+
+        It only tries the locks of both places, and of all renames (fs/dcache.c, __d_unalias): if the replay had one of
+        them, the program would hear of it, by ESTALE.
+        """
+        session = self._server.session
+        known = parent.mount.nodes.get(parent.mount.key(reader.statx))
+        if known is not None and known.parent is not parent and reader.pid != session.replayer:
+            session.pause_replay(reader)
 
     def forget(self, reader: Reader) -> None:
         """Take lookups of a node back."""
