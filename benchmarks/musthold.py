@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks import changes
 from benchmarks.growth import name_of
 from benchmarks.memory import LEFT_BYTES, LIVE_BYTES, WALKED
 from benchmarks.programs import BEYOND_MS, GROWTH_MIB, LEFT, RUNNING, WHOLE
@@ -31,6 +32,15 @@ CHANGES = tuple(
 FEW, MANY = name_of(2), name_of(200)
 LIVE_LIMIT, LEFT_LIMIT = 500.0, 50.0
 BEYOND_LIMIT, GROWTH_LIMIT = 60.0, 16.0
+
+_CHANGE_LIMITS = (
+    (changes.FOLLOWED + changes.PACED, 1.15, "×"),
+    (changes.UNFOLLOWED, 1.03, "×"),
+    (changes.FEED + changes.MEDIAN, 2.0, "ms"),
+    (changes.FEED + changes.LATE, 10.0, "ms"),
+    (changes.EVENT + changes.LATE, 20.0, "ms"),
+    (changes.HOST + changes.MEDIAN, 50.0, "ms"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +86,13 @@ def evaluate(sections: Iterable[Section | Facts], bounds: Sequence[Bound] = BOUN
     """Judge what was measured."""
     by_key = {section.key: section for section in sections}
     verdicts = [_judge(bound, _row(by_key.get(bound.section), bound.row)) for bound in bounds]
-    memory, programs = by_key.get("memory"), by_key.get("programs")
+    memory, programs, told = (by_key.get(key) for key in ("memory", "programs", "changes"))
     if isinstance(memory, Facts):
         verdicts += _judge_memory(memory)
     if isinstance(programs, Facts):
         verdicts += _judge_programs(programs)
+    if isinstance(told, Facts):
+        verdicts += _judge_changes(told)
     return verdicts
 
 
@@ -137,6 +149,14 @@ def _judge_programs(facts: Facts) -> list[Verdict]:
     ]
 
 
+def _judge_changes(facts: Facts) -> list[Verdict]:
+    none = [(name, value) for name, value, _ in facts.rows if name.endswith(changes.UNHEARD) or name == changes.WRONG]
+    return [
+        *(_below(name, facts.value(name), limit, unit) for name, limit, unit in _CHANGE_LIMITS),
+        *(Verdict(name, "0", f"{value:.0f}", "", value == 0) for name, value in none),
+    ]
+
+
 def _all_of(what: str, facts: Facts) -> Verdict:
     """Judge a count whose unit says how many there should be."""
     found = facts.value(what)
@@ -145,5 +165,5 @@ def _all_of(what: str, facts: Facts) -> Verdict:
 
 
 def _below(what: str, value: float | None, limit: float, unit: str = "bytes") -> Verdict:
-    shown = None if value is None else f"{value:.0f} {unit}"
-    return Verdict(what, f"below {limit:.0f} {unit}", shown, "", value is not None and value < limit)
+    shown = None if value is None else f"{value:.{2 if limit < 10 else 0}f} {unit}"
+    return Verdict(what, f"below {limit:g} {unit}", shown, "", value is not None and value < limit)

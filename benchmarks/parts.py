@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.changes import measure_changes
 from benchmarks.containers import measure_containers
 from benchmarks.growth import by_size, by_views, large_directory, name_of
 from benchmarks.memory import measure_memory
@@ -164,6 +165,10 @@ def _programs(plan: Plan, work: Path) -> Facts:
     return measure_programs(work, plan.rounds, at_once=100, runs=1000 if plan.full else 100, say=plan.say)
 
 
+def _changes(plan: Plan, work: Path) -> Facts:
+    return measure_changes(work, plan.rounds, plan.slice_s, _MILLION if plan.full else 100_000, plan.say)
+
+
 PARTS: dict[str, Part] = {
     "operations": _operations,
     "workloads": _workloads,
@@ -172,6 +177,7 @@ PARTS: dict[str, Part] = {
     "memory": _memory,
     "containers": _containers,
     "programs": _programs,
+    "changes": _changes,
 }
 
 

@@ -172,9 +172,9 @@ def test_many_changes_at_once_are_merged_and_the_last_is_heard(shared: Sharing, 
     watcher.watch(shared.two, ".")
     shared.heard(watcher, "", ".")
 
-    def write() -> None:
+    def write() -> None:  # more than a queue of replay takes, less than one of the kernel (max_queued_events)
         with open(shared.one / "file", "wb", buffering=0) as first, open(shared.one / "other", "wb") as second:
-            for number in range(30_000):
+            for number in range(12_000):
                 os.write((first, second)[number % 2].fileno(), b"x")
 
     writer = threading.Thread(target=write)
@@ -183,7 +183,7 @@ def test_many_changes_at_once_are_merged_and_the_last_is_heard(shared: Sharing, 
     (shared.one / "end").mkdir()
     heard = watcher.until(". CREATE|ISDIR end")
     assert {". CREATE file", ". MODIFY file", ". CLOSE_WRITE file"} <= set(heard)
-    assert len(apart(heard)) <= 60_000
+    assert len(apart(heard)) <= 24_000
 
 
 def test_the_daemon_killed_while_it_replays_starts_again(shared: Sharing, watcher: Inotify) -> None:

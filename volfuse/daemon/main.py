@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +38,8 @@ __all__ = ["main"]
 _log = structlog.get_logger(__name__)
 
 _EX_TEMPFAIL = 75
+_SWITCH_S = 0.0005
+"""After which a thread lets another go on: who serves requests waits at most so long for those who tell of them."""
 _ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -107,6 +110,7 @@ def _raise_ended() -> None:
 
 
 def _run(settings: Settings) -> None:
+    sys.setswitchinterval(_SWITCH_S)
     _raise_descriptor_limit()
     settings.root.mkdir(mode=0o711, parents=True, exist_ok=True)
     with ExitStack() as stack:

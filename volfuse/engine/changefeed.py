@@ -27,6 +27,7 @@ KEPT: Final = 1 << 16
 """Changes that are kept: some 25 MB when their paths are of usual length."""
 _READ_S: Final = 0.001
 _UNREAD_S: Final = 0.1
+_LINGER_S: Final = 0.05
 _GONE: Final = 4096
 """Names of removed containers that are remembered."""
 
@@ -55,6 +56,7 @@ class ChangeFeed:
         self._wakes: tuple[Callable[[], None], ...] = ()  # replaced under self.lock
         self._names: dict[str, str] = {}
         self._hurry = threading.Event()
+        self._taken_s = 0.0
         self.ended = False
         self._thread = threading.Thread(target=self._run, name="volfuse-feed", daemon=True)
 
@@ -138,6 +140,7 @@ class ChangeFeed:
             for observer in self._observers:
                 observer(taken)
         if taken:
+            self._taken_s = time.monotonic()
             self._tell()
         return taken
 
@@ -207,13 +210,16 @@ class ChangeFeed:
 
     def _run(self) -> None:
         while not self.ended:
-            self._log.wait()
+            # Whoever is woken by a change is so when its author goes on to the next request, and in its way. So what is
+            # read is taken a moment later; and while there is much, without being woken at all.
+            if not self._wakes or time.monotonic() - self._taken_s > _LINGER_S:
+                self._log.wait()
+            if self._wakes and not self.ended:
+                time.sleep(_READ_S)
             try:
                 self.catch_up()
             except Exception:  # noqa: BLE001 (the thread's edge)
                 _log.exception("the change feed failed")
             self._hurry.clear()
-            if self._wakes:
-                time.sleep(_READ_S)
-            elif not self.ended:
+            if not self._wakes and not self.ended:
                 self._hurry.wait(_UNREAD_S)

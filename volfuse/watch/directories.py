@@ -27,7 +27,7 @@ __all__ = ["Attribution", "DirectoryWatcher", "Everybody"]
 _log = logging.getLogger(__name__)
 
 _READ_BYTES: Final = 1 << 16
-_PAUSE_S: Final = 0.001
+_PAUSE_S: Final = 0.003
 _QUIET_MS: Final = 2
 _WRITING: Final = int(What.MODIFY | What.CLOSE_WRITE)
 _LATE: Final = 8
@@ -205,19 +205,20 @@ class DirectoryWatcher:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.register(self._stop_fd, select.POLLIN)
-        last = 0.0
         while True:
-            ready = [fd for fd, _ in poll.poll(_QUIET_MS if self._restless else None)]
+            if self._restless:
+                # Not woken for each event: that is at once after it, when its author goes on to the next request.
+                time.sleep(_PAUSE_S)
+            ready = [fd for fd, _ in poll.poll(0 if self._restless else None)]
             if self._stop_fd in ready:
                 return
             if not ready:
                 self._restless = False
                 self.after_batch(True)
                 continue
-            if time.monotonic() - last < 2 * _PAUSE_S:
+            if not self._restless:
                 time.sleep(_PAUSE_S)
             mark = self._read(poll)
-            last = time.monotonic()
             self._restless = True
             if not poll.poll(0):
                 self._attribution.settled(mark)
