@@ -21,7 +21,7 @@ from benchmarks.results import Facts, Section
 from benchmarks.servers import detach_below
 from benchmarks.targets import BINDFS, FUSEPY, NATIVE, PRIVATE, SHARED, available, lacking
 
-_CHECKED_PARTS = ["operations", "views", "memory", "programs", "changes"]
+_CHECKED_PARTS = ["operations", "workloads", "views", "memory", "programs", "changes", "leases"]
 _CHECKED_TARGETS = (NATIVE, SHARED, PRIVATE, FUSEPY, BINDFS)
 
 

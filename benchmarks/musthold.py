@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks import changes
+from benchmarks import changes, leases
 from benchmarks.growth import name_of
 from benchmarks.memory import LEFT_BYTES, LIVE_BYTES, WALKED
 from benchmarks.programs import BEYOND_MS, GROWTH_MIB, LEFT, RUNNING, WHOLE
 from benchmarks.results import Facts, Row, Section, quartiles, ratio, text_of_ratio
-from benchmarks.targets import BINDFS, FUSEPY, NATIVE, PRIVATE, SHARED
+from benchmarks.targets import BINDFS, BINDFS_DEFAULT, FUSEPY, LEASED, NATIVE, PRIVATE, SHARED
 
 __all__ = ["Bound", "Verdict", "evaluate", "held", "report"]
 
@@ -78,6 +78,9 @@ BOUNDS = (
     Bound("operations", "stat", PRIVATE, NATIVE, 0.7),
     *(Bound("operations", row, SHARED, BINDFS, 1.0) for row in NAMES),
     *(Bound("operations", row, SHARED, FUSEPY, 1.5) for row in NAMES),
+    *(Bound("operations", row, LEASED, NATIVE, 0.7) for row in ("stat", "access", "scandir+stat, per entry")),
+    *(Bound("operations", row, LEASED, BINDFS_DEFAULT, 0.8) for row in ("create+unlink", "rename", "open+close")),
+    *(Bound("workloads", row, LEASED, NATIVE, 0.7) for row in ("walk, second time", "git status")),
     *(Bound("views", row, MANY, FEW, 1 / 1.3) for row in CHANGES),
 )
 
@@ -86,13 +89,25 @@ def evaluate(sections: Iterable[Section | Facts], bounds: Sequence[Bound] = BOUN
     """Judge what was measured."""
     by_key = {section.key: section for section in sections}
     verdicts = [_judge(bound, _row(by_key.get(bound.section), bound.row)) for bound in bounds]
-    memory, programs, told = (by_key.get(key) for key in ("memory", "programs", "changes"))
+    memory, programs, told, leased = (by_key.get(key) for key in ("memory", "programs", "changes", "leases"))
     if isinstance(memory, Facts):
         verdicts += _judge_memory(memory)
     if isinstance(programs, Facts):
         verdicts += _judge_programs(programs)
     if isinstance(told, Facts):
         verdicts += _judge_changes(told)
+    if isinstance(leased, Facts):
+        verdicts += [
+            _below(leases.HOST_MEDIAN, leased.value(leases.HOST_MEDIAN), 5.0, "ms"),
+            _below(leases.HOST_LATE, leased.value(leases.HOST_LATE), 50.0, "ms"),
+            Verdict(
+                leases.HOST_UNSEEN,
+                "0",
+                str(leased.value(leases.HOST_UNSEEN)),
+                "",
+                leased.value(leases.HOST_UNSEEN) == 0,
+            ),
+        ]
     return verdicts
 
 

@@ -76,6 +76,16 @@ def _stat_missing(directory: Path) -> Run:
     return run
 
 
+def _access(directory: Path) -> Run:
+    path = _file(directory)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            os.access(path, os.R_OK)
+
+    return run
+
+
 def _open_close(directory: Path) -> Run:
     path = _file(directory)
 
@@ -238,6 +248,7 @@ def _write_stream(directory: Path) -> Run:
 OPERATIONS = (
     Operation("stat", _stat, 2000),
     Operation("stat, missing name", _stat_missing, 2000),
+    Operation("access", _access, 2000),
     Operation("open+close", _open_close, 1000),
     Operation("open+read+close", _open_read_close, 1000),
     Operation("create+unlink", _create_unlink, 500),

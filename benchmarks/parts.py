@@ -13,13 +13,14 @@ from pathlib import Path
 from benchmarks.changes import measure_changes
 from benchmarks.containers import measure_containers
 from benchmarks.growth import by_size, by_views, large_directory, name_of
+from benchmarks.leases import measure_leases
 from benchmarks.memory import measure_memory
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.places import Place
 from benchmarks.programs import measure_programs
 from benchmarks.results import Facts, Row, Section
 from benchmarks.rounds import Measure, calibrated, prepared
-from benchmarks.targets import BINDFS, NATIVE, SHARED, Target
+from benchmarks.targets import BINDFS, NATIVE, SHARED, Target, views_of_one_volume
 from benchmarks.together import together
 from benchmarks.workloads import fio, many_files
 
@@ -169,6 +170,12 @@ def _changes(plan: Plan, work: Path) -> Facts:
     return measure_changes(work, plan.rounds, plan.slice_s, _MILLION if plan.full else 100_000, plan.say)
 
 
+def _leases(plan: Plan, work: Path) -> Facts:
+    plan.say("leases")
+    with views_of_one_volume(work / "root", "kernel", 2, "lease") as place:
+        return measure_leases(place, plan.rounds)
+
+
 PARTS: dict[str, Part] = {
     "operations": _operations,
     "workloads": _workloads,
@@ -178,6 +185,7 @@ PARTS: dict[str, Part] = {
     "containers": _containers,
     "programs": _programs,
     "changes": _changes,
+    "leases": _leases,
 }
 
 

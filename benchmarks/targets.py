@@ -22,6 +22,7 @@ __all__ = [
     "BINDFS",
     "BINDFS_DEFAULT",
     "FUSEPY",
+    "LEASED",
     "LOOPBACK",
     "NATIVE",
     "PASSTHROUGH",
@@ -35,6 +36,7 @@ __all__ = [
 
 NATIVE = "native"
 SHARED = "volfuse kernel, shared"
+LEASED = "volfuse kernel, leases"
 PRIVATE = "volfuse kernel, private"
 FUSEPY = "volfuse fusepy, shared"
 BINDFS = "bindfs, timeouts 0"
@@ -55,6 +57,7 @@ def available(passthrough: Path | None = None) -> dict[str, Target]:
     """
     targets: dict[str, Target] = {NATIVE: _native}
     targets[SHARED] = lambda work: views_of_one_volume(work / "kernel-shared", "kernel", _VIEWS)
+    targets[LEASED] = lambda work: views_of_one_volume(work / "kernel-leases", "kernel", _VIEWS, "lease")
     targets[PRIVATE] = _private
     targets[FUSEPY] = lambda work: views_of_one_volume(work / "fusepy-shared", "fusepy", _VIEWS)
     if shutil.which("bindfs"):
@@ -84,9 +87,9 @@ def lacking(passthrough: Path | None) -> list[str]:
 
 
 @contextmanager
-def views_of_one_volume(root: Path, transport: str, count: int) -> Iterator[Place]:
+def views_of_one_volume(root: Path, transport: str, count: int, coherence: str = "strict") -> Iterator[Place]:
     """Serve `count` views of one volume, at /shared in each."""
-    with _daemon(root, transport) as (daemon, client):
+    with _daemon(root, transport, "--coherence", coherence) as (daemon, client):
         create(client, "one", volumes={"/shared": {}})
         names = ["one", *(f"v{number}" for number in range(1, count))]
         for name in names[1:]:
@@ -117,9 +120,9 @@ def _private(work: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def _daemon(root: Path, transport: str) -> Iterator[tuple[DaemonProcess, Client]]:
+def _daemon(root: Path, transport: str, *options: str) -> Iterator[tuple[DaemonProcess, Client]]:
     try:
-        with DaemonProcess(root, "--transport", transport) as daemon:
+        with DaemonProcess(root, "--transport", transport, *options) as daemon:
             client = Client(str(daemon.socket))
             try:
                 import_empty(client)

@@ -15,11 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.targets import COMPILED, Server, Target
+from tests.conformance.targets import COMPILED, LEASED, Server, Target
 from tests.support import needs
 
 TRANSPORTS = ("fusepy", "kernel", COMPILED)
-KINDS = ("bare", *(f"{transport}-{what}" for transport in TRANSPORTS for what in ("shared", "private")))
+KINDS = (
+    "bare",
+    *(f"{transport}-{what}" for transport in TRANSPORTS for what in ("shared", "private")),
+    f"{LEASED}-shared",
+)
 
 _numbers = itertools.count()
 
@@ -32,7 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         callspec = getattr(item, "callspec", None)
         values = callspec.params.values() if callspec else ()
-        params = {value.replace(COMPILED, "kernel") for value in values if isinstance(value, str)}
+        params = {
+            value.replace(COMPILED, "kernel").replace(LEASED, "kernel") for value in values if isinstance(value, str)
+        }
         for gap in item.iter_markers("gap"):
             if params & set(gap.args):
                 item.add_marker(pytest.mark.xfail(strict=True, reason=gap.kwargs["reason"]))
@@ -71,6 +77,12 @@ def compiled(base: Path) -> Iterator[Server]:
     yield from _serve(COMPILED, base)
 
 
+@pytest.fixture(scope="session")
+def leased(base: Path) -> Iterator[Server]:
+    """As `kernel`, with leases in `vol`."""
+    yield from _serve(LEASED, base)
+
+
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
     """Name of each transport, for tests that start a process of their own."""
@@ -91,7 +103,11 @@ def _serve(transport: str, base: Path) -> Iterator[Server]:
             server.attach(
                 name,
                 {"destination": "", "source": str(directory / f"root-{name}"), "private": True, "tag": number},
-                {"destination": "vol", "source": str(directory / "vol")},
+                {
+                    "destination": "vol",
+                    "source": str(directory / "vol"),
+                    "coherence": "lease" if transport == LEASED else "strict",
+                },
                 {"destination": "ro", "source": str(directory / "vol"), "readonly": True},
             )
         yield server

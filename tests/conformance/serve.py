@@ -13,11 +13,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from tests.conformance.hearing import Hearing
+from volfuse.core.coherence import Coherence
 from volfuse.core.feed import Done
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.fs.viewtable import ViewTable
 from volfuse.transport.fusepy import FusepyTransport
 from volfuse.transport.kernel import KernelTransport
+from volfuse.watch.directories import DirectoryWatcher
 
 TRANSPORTS: dict[str, Callable[[ViewTable], Any]] = {"fusepy": FusepyTransport, "kernel": KernelTransport}
 
@@ -33,16 +36,22 @@ def planned(mount: dict[str, Any]) -> PlannedMount:
         readonly=mount.get("readonly", False),
         sharing=Sharing.PRIVATE if mount.get("private") else Sharing.SHARED,
         inode_tag=mount.get("tag", 0),
+        coherence=Coherence(mount.get("coherence", "strict")),
         label=mount["destination"],
     )
 
 
 def main() -> None:
-    """Serve until stdin ends: argv is the transport, the mount point and a path on the state root's device."""
+    """Serve until stdin ends.
+
+    argv is the transport, the mount point, a path on the state root's device, and `watched` if the sources are to be.
+    """
     logging.basicConfig(level=logging.WARNING)
-    kind, mountpoint, state = sys.argv[1:]
+    kind, mountpoint, state = sys.argv[1:4]
     table = ViewTable(os.stat(state).st_dev)
-    transport = TRANSPORTS[kind](table)
+    watcher = DirectoryWatcher()
+    hearing = Hearing(watcher)
+    transport = KernelTransport(table, lease_watcher=hearing) if "watched" in sys.argv[4:] else TRANSPORTS[kind](table)
     transport.start(mountpoint.encode())
 
     def counts() -> dict[str, int]:
@@ -74,12 +83,24 @@ def main() -> None:
             for done in taken
         ]
 
+    def break_watcher() -> None:
+        """Have the watcher's thread fail at the next event."""
+        watcher._events = None  # type: ignore[assignment, method-assign]
+
     commands: dict[str, Callable[..., Any]] = {
         "changes": changes,
         "attach": lambda name, mounts: bool(table.attach(plan(name, mounts))),
         "detach": table.detach,
         "rename": table.rename,
         "counts": counts,
+        "watches": lambda left: setattr(hearing, "left", left),
+        "deafen": lambda: setattr(hearing, "deaf", True),
+        "hear": hearing.hear,
+        "break watcher": break_watcher,
+        "changed": lambda name, *paths: table.changed(table.get(name.encode()), [path.encode() for path in paths]),
+        "strict because": lambda: sorted(
+            state.strict_because for state in transport.operations.server.views.all() if state.strict_because
+        ),
     }
     try:
         print(json.dumps("ready"), flush=True)
@@ -90,6 +111,7 @@ def main() -> None:
             print(json.dumps(commands[command](*arguments)), flush=True)
     finally:
         transport.stop()
+        watcher.close()
 
 
 if __name__ == "__main__":

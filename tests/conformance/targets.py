@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 from tests.support import ROOT, compiled_environ
 
-__all__ = ["COMPILED", "Server", "Target", "as_user"]
+__all__ = ["COMPILED", "LEASED", "Server", "Target", "as_user"]
 
 COMPILED = "compiled"
+LEASED = "leased"
 Result = TypeVar("Result")
 
 
@@ -43,12 +44,18 @@ class Target:
         """All of them."""
         return self.path, self.other, self.host
 
+    @property
+    def prompt(self) -> tuple[Path, ...]:
+        """Those whose changes are seen on all sides at once: under leases the host's come a little later."""
+        return self.sides[:2] if self.kind.startswith(LEASED) else self.sides
+
 
 class Server:
     """A process that serves views (`serve.py`).
 
     Args:
-        transport: `fusepy`, `kernel`, or `compiled`: the kernel transport as compiled code.
+        transport: `fusepy`, `kernel`, `compiled`: the kernel transport as compiled code, or `leased`: with leases in
+            the shared source.
     """
 
     def __init__(self, transport: str, base: Path) -> None:
@@ -61,7 +68,8 @@ class Server:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.conformance.serve"),
-                *("kernel" if transport == COMPILED else transport, str(self.mountpoint), str(base)),
+                *("kernel" if transport in (COMPILED, LEASED) else transport, str(self.mountpoint), str(base)),
+                *(["watched"] if transport == LEASED else []),
             ],
             cwd=ROOT,
             env={**os.environ, **(compiled_environ() if transport == COMPILED else {})},

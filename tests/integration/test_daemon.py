@@ -73,6 +73,65 @@ def test_the_kernel_transport_is_chosen_where_it_works(daemon):
     assert "transport=kernel" in daemon.log
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environ"), [(["--coherence", "lease"], {}), ([], {"VOLFUSE_COHERENCE": "lease"})]
+)
+def test_the_default_coherence_is_in_force_and_told(tmp_path, arguments, environ):
+    with DaemonProcess(tmp_path / "root", *arguments, environ=environ) as daemon:
+        client = client_of(daemon)
+        client.api.import_image_from_data(rootfs(), repository="small", tag="1")
+        client.api.create_container("small:1", name="one", volumes=["/data"])
+        (view,) = client.api.get(f"{client.api.base_url}/volfuse/views").json()
+        findings = client.api.get(f"{client.api.base_url}/volfuse/doctor").json()
+        info = client.info()
+        client.close()
+    assert [mount["Coherence"] for mount in view["Mounts"]] == ["lease"]
+    assert ["Coherence", "lease"] in info["DriverStatus"]
+    (finding,) = [finding for finding in findings if finding["Capability"] == "coherence"]
+    assert (finding["State"], finding["Detail"]) == ("ok", "lease where a volume, bind or mount chooses none")
+
+
+NO_WATCHES = """
+import errno, os
+from volfuse.sys import inotify
+from volfuse.errors import Unavailable
+def add_watch(*_):
+    raise Unavailable("inotify: no more watches: raise fs.inotify.max_user_watches")
+inotify.add_watch = add_watch
+"""
+
+
+def test_without_watches_a_leased_volume_is_strict_and_that_is_told(tmp_path):
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python/sitecustomize.py").write_text(NO_WATCHES)
+    environ = {"PYTHONPATH": str(tmp_path / "python")}
+    with DaemonProcess(tmp_path / "root", "--coherence", "lease", environ=environ) as daemon:
+        client = client_of(daemon)
+        client.api.import_image_from_data(rootfs(), repository="small", tag="1")
+        for name in ("one", "two"):
+            client.containers.create("small:1", name=name, volumes=["shared:/data"])
+            (daemon.views / name / "data/f").write_text("used")
+        told = [client.api.get(f"{client.api.base_url}/volfuse/{what}").json() for what in ("views", "doctor")]
+        client.close()
+        reason = "inotify: no more watches: raise fs.inotify.max_user_watches"
+        for view in told[0]:
+            assert [(m["Coherence"], m["CoherenceReason"]) for m in view["Mounts"]] == [("strict", reason)]
+        (finding,) = [finding for finding in told[1] if finding["Capability"] == "leases"]
+        assert (finding["State"], finding["Detail"]) == ("degraded", f"strict instead: shared: {reason}")
+        assert daemon.log.count(f"shared is strict instead of leased: {reason}") == 2
+
+
+def test_a_default_coherence_that_is_none_is_refused(tmp_path, monkeypatch):
+    done = volfused("--root", tmp_path / "root", "--coherence", "fast")
+    assert done.returncode == 2
+    assert "argument --coherence: invalid choice: 'fast'" in done.stderr
+    monkeypatch.setenv("VOLFUSE_COHERENCE", "fast")
+    done = volfused("--root", tmp_path / "root")
+    assert done.returncode == 1
+    assert "VOLFUSE_COHERENCE: invalid value for coherence: fast" in done.stderr
+    assert not (tmp_path / "root").exists()
+
+
 def test_the_transport_asked_for_is_used(tmp_path):
     with DaemonProcess(tmp_path / "root", "--transport", "fusepy") as daemon:
         assert "transport=fusepy" in daemon.log

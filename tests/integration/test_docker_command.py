@@ -75,6 +75,25 @@ def test_volumes(docker_command):
     assert "invalid filter 'odd'" in docker_command("volume", "ls", "-f", "odd=1", status=1).stderr
 
 
+def test_coherence(docker_command, imported, tmp_path):
+    docker_command("volume", "create", "--opt", "coherence=lease", "leased")
+    assert docker_command("volume", "inspect", "-f", "{{json .Options}}", "leased").stdout == '{"coherence":"lease"}\n'
+    mounts = ("-v", f"{tmp_path}:/host:ro,coherence=exact", "-v", "leased:/leased")
+    own = ("--mount", "type=volume,src=leased,dst=/own,volume-opt=coherence=strict")
+    docker_command("create", "--name", "one", *mounts, *own, imported)
+    docker_command("create", "--name", "two", "--volumes-from", "one", imported)
+    shown = json.loads(docker_command("inspect", "two").stdout)[0]["Mounts"]
+    chosen = {mount["Destination"]: mount.get("Coherence") for mount in shown}
+    assert chosen == {"/host": "exact", "/leased": "lease", "/own": "strict", "/volume01": None}
+    assert "Coherence: strict" in docker_command("info").stdout
+    refused = docker_command("volume", "create", "--opt", "coherence=fast", "vol", status=1).stderr
+    assert "invalid value for coherence: fast" in refused
+    refused = docker_command("volume", "create", "--opt", "type=nfs", "--opt", "device=:/x", "vol", status=1).stderr
+    assert "volfuse does not mount file systems on volumes" in refused
+    twice = docker_command("create", "-v", "vol:/m:coherence=lease,coherence=exact", imported, status=1).stderr
+    assert "invalid mode: coherence=lease,coherence=exact" in twice
+
+
 def test_cp_both_ways(docker_command, imported, daemon, tmp_path):
     docker_command("create", "--name", "one", imported)
     (tmp_path / "in.txt").write_text("in")

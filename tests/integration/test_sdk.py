@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.types import Mount
+from docker.types import DriverConfig, Mount
 
 from tests.integration.conftest import rootfs
 
@@ -183,6 +183,48 @@ def test_every_kind_of_mount(sdk, image, tmp_path):
     assert host["Binds"] == ["vol-v:/v:ro"]
     assert host["Tmpfs"] == {"/hidden": "size=1m"}
     assert len(host["Mounts"]) == 3
+
+
+def test_coherence_is_chosen_for_volumes_binds_and_mounts(sdk, image, daemon, tmp_path):
+    volume = sdk.volumes.create("leased", driver_opts={"coherence": "lease"})
+    assert volume.attrs["Options"] == {"coherence": "lease"}
+    (tmp_path / "host").mkdir()
+    own = Mount("/own", "leased", type="volume", driver_config=DriverConfig("local", {"coherence": "strict"}))
+    made = Mount("/made", "made", type="volume", driver_config=DriverConfig("local", {"coherence": "exact"}))
+    host = str(tmp_path / "host")
+    volumes = {host: {"bind": "/host", "mode": "ro,coherence=exact"}, "leased": {"bind": "/leased", "mode": "rw"}}
+    sdk.containers.create(image, name="one", mounts=[own, made], volumes=volumes)
+    borrower = sdk.containers.create(image, name="two", volumes_from=["one"])
+    expected = {"/own": "strict", "/made": "exact", "/host": "exact", "/leased": "lease"}
+    assert coherences(borrower) == expected | {"/volume01": None, "/volume02": None}
+    assert sdk.volumes.get("made").attrs["Options"] == {"coherence": "exact"}
+    daemon.stop()
+    daemon.start()
+    borrower.reload()
+    assert coherences(borrower) == expected | {"/volume01": None, "/volume02": None}
+    views = sdk.api.get(f"{sdk.api.base_url}/volfuse/views").json()
+    in_force = expected | {"/volume01": "strict", "/volume02": "strict"}
+    assert [{m["Destination"]: m["Coherence"] for m in view["Mounts"]} for view in views] == [in_force] * 2
+
+
+def coherences(container):
+    return {mount["Destination"]: mount.get("Coherence") for mount in container.attrs["Mounts"]}
+
+
+def test_bad_coherences_are_refused(sdk, image, tmp_path):
+    message = 'invalid value for coherence: fast (must be "strict", "lease", or "exact")'
+    with pytest.raises(APIError) as caught:
+        sdk.volumes.create("vol", driver_opts={"coherence": "fast"})
+    assert (caught.value.status_code, caught.value.explanation) == (400, message)
+    mount = Mount("/m", "vol", type="volume", driver_config=DriverConfig("local", {"coherence": "fast"}))
+    with pytest.raises(APIError) as caught:
+        sdk.containers.create(image, mounts=[mount])
+    assert caught.value.status_code == 400
+    assert caught.value.explanation == f'invalid mount config for type "volume": {message}'
+    with pytest.raises(APIError) as caught:
+        sdk.containers.create(image, volumes={str(tmp_path): {"bind": "/m", "mode": "coherence=fast"}})
+    assert (caught.value.status_code, caught.value.explanation) == (400, "invalid mode: coherence=fast")
+    assert sdk.volumes.list() == []
 
 
 def test_containers_are_listed_renamed_and_removed(sdk, image):

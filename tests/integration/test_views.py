@@ -35,7 +35,11 @@ def test_views_say_who_shares_what(call, sdk, daemon, image):
     assert set(mounts) == {"/data", "/volume01", "/volume02"}
     assert mounts["/data"]["SharedWith"] == ["one"]
     assert mounts["/data"]["RW"] is False
-    assert set(mounts["/data"]) == {"Destination", "Source", "Type", "Label", "RW", "SharedWith", "Data", "DataReason"}
+    assert set(mounts["/data"]) == {
+        *("Destination", "Source", "Type", "Label", "RW", "SharedWith", "Coherence", "CoherenceReason"),
+        *("Data", "DataReason"),
+    }
+    assert mounts["/data"]["Coherence"] == "strict"
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,11 @@ def test_a_view_behaves_as_a_bare_directory(server: Server, shared: tuple[Path, 
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=checks, database=None
+            max_examples=EXAMPLES // 2 if bound["by_path"] else EXAMPLES,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=checks,
+            database=None,
         ),
     )
     os.umask(umask)

@@ -104,7 +104,7 @@ class SystemRoutes:
             "Volumes": [
                 volume_json(v, volumes.mountpoint(v), usage=volumes.usage(v))
                 for v in volumes.list(NO_FILTERS)
-                if not v.options
+                if v.is_plain
             ]
         }
 
@@ -124,7 +124,10 @@ class SystemRoutes:
         }
         root = self._engine.root
         return {"ID": _id_of(root), **counts, **_HOST_INDEPENDENT, **_host_json(), "DockerRootDir": str(root)} | {
-            "DriverStatus": [["Transport", self._engine.views.transport]],
+            "DriverStatus": [
+                ["Transport", self._engine.views.transport],
+                ["Coherence", self._engine.views.coherence.value],
+            ],
             **_cgroups_json(self._engine.cgroups),
         }
 

@@ -112,6 +112,8 @@ def _mount_json(mount: MountReport) -> dict[str, Any]:
         "Label": mount.label,
         "RW": mount.rw,
         "SharedWith": mount.shared_with,
+        "Coherence": mount.coherence or "",
+        "CoherenceReason": mount.coherence_reason,
         "Data": mount.data.route.value if mount.data is not None else "",
         "DataReason": mount.data.reason if mount.data is not None else "",
     }

@@ -28,9 +28,16 @@ def _label(row: Row) -> str:
     return short_id(label) if row.trunc and len(label) == _FULL_ID else label
 
 
+def _coherence(row: Row) -> str:
+    reason = row.item["CoherenceReason"]
+    return f"{row.item['Coherence']} (lease: {reason})" if reason else str(row.item["Coherence"])
+
+
 VIEW = Kind(
     go_type="volfuse view",
     fields={
+        "Coherence": _coherence,
+        "CoherenceReason": lambda r: r.item["CoherenceReason"],
         "Container": lambda r: r.item["Container"],
         "Data": lambda r: r.item["Data"],
         "DataReason": lambda r: r.item["DataReason"],
@@ -46,6 +53,8 @@ VIEW = Kind(
         "Type": lambda r: r.item["Type"],
     },
     headers={
+        "Coherence": "COHERENCE",
+        "CoherenceReason": "COHERENCE REASON",
         "Container": "CONTAINER",
         "Data": "DATA",
         "DataReason": "DATA REASON",
@@ -60,7 +69,10 @@ VIEW = Kind(
         "Transport": "TRANSPORT",
         "Type": "TYPE",
     },
-    table=r"table {{.Container}}\t{{.Destination}}\t{{.Type}}\t{{.Label}}\t{{.Mode}}\t{{.Data}}\t{{.SharedWith}}",
+    table=(
+        r"table {{.Container}}\t{{.Destination}}\t{{.Type}}\t{{.Label}}\t{{.Mode}}\t{{.Data}}\t{{.Coherence}}"
+        r"\t{{.SharedWith}}"
+    ),
 )
 MOUNT = Kind(
     go_type="volfuse mount",

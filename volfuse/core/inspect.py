@@ -1,6 +1,7 @@
-"""Mount points as Docker's JSON shows them (`Mounts` of inspect and of listings).
+"""Mount points as Docker's JSON shows them (`Mounts` of inspect and of listings), with their coherence.
 
-Source: docker-semantics 4: empty Type, Name and Driver are left out, the other fields are always there.
+Source: docker-semantics 4: empty Type, Name and Driver are left out, the other fields are always there. `Coherence`,
+which is our own, is there where it was chosen.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def mount_json(mount: MountPoint) -> dict[str, Any]:
     """Return one entry of `Mounts`."""
     name = {"Name": str(mount.name)} if mount.name else {}
     driver = {"Driver": mount.driver} if mount.driver else {}
+    coherence = {"Coherence": mount.coherence.value} if mount.coherence else {}
     return {
         "Type": mount.type.value,
         **name,
@@ -31,4 +33,5 @@ def mount_json(mount: MountPoint) -> dict[str, Any]:
         "Mode": mount.mode,
         "RW": mount.rw,
         "Propagation": mount.propagation,
+        **coherence,
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from volfuse.core.coherence import OPTION, Coherence, chosen_by
 from volfuse.core.ids import ContainerId, ImageId, VolumeName
 from volfuse.core.wire import Config, HostConfig, TmpfsOptions
 
@@ -49,6 +50,7 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True):
         named: the request named the volume, so `rm -v` keeps it.
         copy_up: fill the volume from the image if it is empty.
         subpath: directory inside the volume that is mounted, relative; empty for all of it.
+        coherence: what the mount, or else its volume, chose; None leaves it to the daemon's default.
         hidden: from `--tmpfs`: mounted but not listed in `Mounts`, and not lent.
     """
 
@@ -67,6 +69,7 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True):
     non_recursive: bool = False
     tmpfs: TmpfsOptions | None = None
     hidden: bool = False
+    coherence: Coherence | None = None
 
 
 class Volume(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,16 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
     def anonymous(self) -> bool:
         """Whether it came without a name (by its label, as `volume prune` sees it)."""
         return self.labels is not None and ANONYMOUS_LABEL in self.labels
+
+    @property
+    def coherence(self) -> Coherence | None:
+        """What its options choose for mounts that do not choose themselves."""
+        return chosen_by(self.options)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether no option asks for a file system to be mounted on it: that would be no space of ours."""
+        return not set(self.options or ()) - {OPTION}
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

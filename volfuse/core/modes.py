@@ -1,5 +1,7 @@
 """The mode of a bind string or of `--volumes-from`: a comma list with at most one item of each class.
 
+Docker's items, and one of our own, `coherence=strict|lease|exact`: Docker's clients send a mode as it was written.
+
 Source: docker-semantics 2.2; moby daemon/volume/mounts/linux_parser.go.
 """
 
@@ -7,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from volfuse.core.coherence import OPTION, Coherence
 from volfuse.errors import InvalidSpec
 
 __all__ = ["NO_MODE", "PROPAGATIONS", "Mode", "is_valid_mode", "parse_mode"]
 
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
+
+_COHERENCES = {f"{OPTION}={coherence}": coherence for coherence in Coherence}
 
 _CLASSES: tuple[frozenset[str], ...] = (
     frozenset({"rw", "ro"}),
@@ -19,6 +24,7 @@ _CLASSES: tuple[frozenset[str], ...] = (
     PROPAGATIONS,
     frozenset({"nocopy"}),
     frozenset({"consistent", "cached", "delegated"}),
+    frozenset(_COHERENCES),
 )
 
 
@@ -42,6 +48,11 @@ class Mode:
     def propagation(self) -> str:
         """The propagation it names, or empty."""
         return next((item for item in self._items if item in PROPAGATIONS), "")
+
+    @property
+    def coherence(self) -> Coherence | None:
+        """The coherence it chooses, if it does."""
+        return next((_COHERENCES[item] for item in self._items if item in _COHERENCES), None)
 
     @property
     def _items(self) -> list[str]:

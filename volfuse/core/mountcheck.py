@@ -7,13 +7,17 @@ before, api/server/router/container.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from volfuse.core import paths, tmpfs
+from volfuse.core.coherence import chosen_by, parse_coherence
 from volfuse.core.modes import PROPAGATIONS
-from volfuse.core.wire import Mount
+from volfuse.core.wire import BindOptions, Mount, VolumeOptions
 from volfuse.errors import InvalidSpec, Unsupported
 
 __all__ = ["check_mount", "check_mounts", "check_target"]
+
+_T = TypeVar("_T")
 
 _ANONYMOUS_SUBPATH = "must not set Subpath when using anonymous volumes"
 _ANONYMOUS_READ_ONLY = "must not set ReadOnly mode when using anonymous volumes"
@@ -98,12 +102,13 @@ def _type_problem(mount: Mount, source_exists: Callable[[str], bool]) -> str:
 
 
 def _bind_problem(mount: Mount) -> str:
-    propagation = mount.bind_options.propagation if mount.bind_options else ""
+    options = mount.bind_options or BindOptions()
     if not mount.source:
         return "field Source must not be empty"
-    if propagation and propagation not in PROPAGATIONS:
-        return f"invalid propagation mode: {propagation}"
-    return _extra_problem(VolumeOptions=mount.volume_options, ImageOptions=mount.image_options)
+    if options.propagation and options.propagation not in PROPAGATIONS:
+        return f"invalid propagation mode: {options.propagation}"
+    extra = _extra_problem(VolumeOptions=mount.volume_options, ImageOptions=mount.image_options)
+    return extra or (_problem_of(parse_coherence, options.coherence) if options.coherence else "")
 
 
 def _bind_source_problem(mount: Mount, source_exists: Callable[[str], bool]) -> str:
@@ -115,7 +120,8 @@ def _bind_source_problem(mount: Mount, source_exists: Callable[[str], bool]) -> 
 
 
 def _volume_problem(mount: Mount) -> str:
-    subpath = mount.volume_options.subpath if mount.volume_options else ""
+    options = mount.volume_options or VolumeOptions()
+    subpath = options.subpath
     extra = _extra_problem(BindOptions=mount.bind_options, ImageOptions=mount.image_options)
     if extra:
         return extra
@@ -123,7 +129,9 @@ def _volume_problem(mount: Mount) -> str:
         return _ANONYMOUS_SUBPATH
     if subpath and not paths.is_local(subpath):
         return _BAD_SUBPATH
-    return _ANONYMOUS_READ_ONLY if mount.read_only and not mount.source else ""
+    if mount.read_only and not mount.source:
+        return _ANONYMOUS_READ_ONLY
+    return _problem_of(chosen_by, options.driver_config.options) if options.driver_config else ""
 
 
 def _tmpfs_problem(mount: Mount) -> str:
@@ -143,6 +151,14 @@ def _image_problem(mount: Mount) -> str:
         return "field Source must not be empty"
     subpath = (mount.image_options or {}).get("Subpath", "")
     return _BAD_SUBPATH if subpath and not paths.is_local(subpath) else ""
+
+
+def _problem_of(check: Callable[[_T], object], value: _T) -> str:
+    try:
+        check(value)
+    except InvalidSpec as exc:
+        return str(exc)
+    return ""
 
 
 def _extra_problem(**options: object) -> str:

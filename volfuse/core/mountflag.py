@@ -1,7 +1,8 @@
 """What the command line makes of `-v`, `--mount` and `--tmpfs` before it asks the daemon.
 
 Only the client knows the working directory, so relative sources are resolved here; all other judgement is the daemon's
-(`binds`, `mountcheck`). Messages are those of docker/cli 28.5 (opts/mount.go, internal/volumespec).
+(`binds`, `mountcheck`). Messages are those of docker/cli 28.5 (opts/mount.go, internal/volumespec); the key `coherence`
+of binds is our own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from volfuse.core import paths
+from volfuse.core.coherence import Coherence
 from volfuse.core.csvfields import split_csv
 from volfuse.core.units import ram_in_bytes
 from volfuse.core.wire import BindOptions, Driver, Mount, TmpfsOptions, VolumeOptions
@@ -139,6 +141,11 @@ def _check(mount: Mount) -> None:
         raise InvalidSpec("type is required")
     if not mount.target:
         raise InvalidSpec("target is required")
+    if mount.type != "bind" and mount.bind_options is not None and mount.bind_options.coherence:
+        raise InvalidSpec(
+            "option 'coherence' requires mount type 'bind': for a volume it is "
+            f"'volume-opt=coherence={mount.bind_options.coherence}'"
+        )
     for family, options in (
         ("volume", mount.volume_options),
         ("image", mount.image_options),
@@ -210,6 +217,12 @@ def _bind_recursive(mount: Mount, value: str) -> Mount:
     raise ValueError(value)
 
 
+def _coherence(mount: Mount, value: str) -> Mount:
+    if mount.bind_options is not None and mount.bind_options.coherence:
+        raise InvalidSpec("option 'coherence' must be specified once")
+    return _bind(mount, coherence=Coherence(value).value)
+
+
 def _boolean(text: str) -> bool:
     if text in ("1", "t", "T", "TRUE", "true", "True"):
         return True
@@ -234,7 +247,10 @@ def _octal(text: str) -> int:
 _FLAGS = frozenset({"readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src"})
 """Keys that may stand without a value."""
 
-_HINTS = {"bind-recursive": ' (must be "enabled", "disabled", "writable", or "readonly")'}
+_HINTS = {
+    "bind-recursive": ' (must be "enabled", "disabled", "writable", or "readonly")',
+    "coherence": ' (must be "strict", "lease", or "exact")',
+}
 
 _KEYS: dict[str, Callable[[Mount, str], Mount]] = {
     "type": lambda mount, value: replace(mount, type=value.lower()),
@@ -248,6 +264,7 @@ _KEYS: dict[str, Callable[[Mount, str], Mount]] = {
     "bind-nonrecursive": lambda mount, value: _bind(mount, non_recursive=_boolean(value)),
     "bind-recursive": _bind_recursive,
     "bind-create-src": lambda mount, value: _bind(mount, create_mountpoint=_boolean(value)),
+    "coherence": _coherence,
     "volume-subpath": lambda mount, value: _volume(mount, subpath=value),
     "volume-nocopy": lambda mount, value: _volume(mount, no_copy=_boolean(value)),
     "volume-label": _volume_label,

@@ -44,7 +44,7 @@ def prunable(volume: Volume, filters: Filters, *, api_version: tuple[int, int]) 
     Args:
         filters: `label`, `label!` and `all`.
     """
-    if volume.driver != "local" or volume.options:
+    if volume.driver != "local" or not volume.is_plain:
         return False
     labels = volume.labels or {}
     only_anonymous = api_version >= _PRUNE_ONLY_ANONYMOUS and not filters.boolean("all", default=False)

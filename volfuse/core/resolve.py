@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from volfuse.core import paths
 from volfuse.core.binds import HostPath, VolumeBind, parse_bind
+from volfuse.core.coherence import Coherence, chosen_by
 from volfuse.core.ids import VolumeName, check_volume_name
 from volfuse.core.model import Container, MountPoint, MountType
 from volfuse.core.mountcheck import check_mounts, check_target
@@ -198,6 +199,7 @@ class _Maker:
                 rw=not mode.read_only,
                 propagation=mode.propagation or "rprivate",
                 create_source=True,
+                coherence=mode.coherence,
             )
             return _Entry(mount)
         return self._volume_entry(
@@ -206,6 +208,7 @@ class _Maker:
             mode=mode.text or "z",
             rw=not mode.read_only,
             copy_up=not mode.no_copy,
+            coherence=mode.coherence,
         )
 
     def from_mount(self, mount: Mount) -> _Entry:
@@ -234,6 +237,7 @@ class _Maker:
             rw=not mount.read_only,
             copy_up=not options.no_copy,
             subpath=options.subpath,
+            coherence=chosen_by(driver.options),
         )
 
     def _request(
@@ -256,6 +260,7 @@ class _Maker:
         mode: str = "",
         rw: bool = True,
         subpath: str = "",
+        coherence: Coherence | None = None,
     ) -> _Entry:
         mount = MountPoint(
             type=MountType.VOLUME,
@@ -268,6 +273,7 @@ class _Maker:
             named=not request.anonymous,
             copy_up=copy_up,
             subpath=subpath,
+            coherence=coherence,
         )
         return _Entry(mount, request)
 
@@ -282,6 +288,7 @@ def _bind_mount(mount: Mount) -> MountPoint:
         propagation=options.propagation or "rprivate",
         create_source=options.create_mountpoint,
         non_recursive=options.non_recursive,
+        coherence=Coherence(options.coherence) if options.coherence else None,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from volfuse.core.coherence import Coherence
 from volfuse.core.feed import Through
 
 __all__ = ["PlannedMount", "Sharing", "Telling", "ViewPlan"]
@@ -47,6 +48,7 @@ class PlannedMount:
             where the source lies on the state root's file system.
         label: what `views` shows: volume name, bind path, `rootfs`, `tmpfs`.
         volume: name of the volume whose data directory or a directory of it (`below`) the source is; empty for others.
+        coherence: what the kernel may keep of a shared source.
     """
 
     destination: tuple[bytes, ...]
@@ -58,6 +60,7 @@ class PlannedMount:
     label: str = ""
     volume: str = ""
     below: bytes = b""
+    coherence: Coherence = Coherence.STRICT
 
     def through(self, container: str) -> Through:
         """Return what changes made through this mount are known by."""

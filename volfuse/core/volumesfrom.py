@@ -25,12 +25,12 @@ def parse_volumes_from(text: str) -> VolumesFrom:
     """Split a spec at its first colon.
 
     Raises:
-        InvalidSpec: empty, or the mode is not valid here: propagation and `nocopy` belong to the lender.
+        InvalidSpec: empty, or the mode is not valid here: propagation, `nocopy` and coherence belong to the lender.
     """
     if not text:
         raise InvalidSpec("volumes-from specification cannot be an empty string")
     container, _, mode_text = text.partition(":")
     mode = parse_mode(mode_text)
-    if mode.propagation or mode.no_copy:
+    if mode.propagation or mode.no_copy or mode.coherence:
         raise InvalidSpec(f"invalid mode: {mode_text}")
     return VolumesFrom(container, mode.read_only)

@@ -59,13 +59,14 @@ class Driver(WireOmit, frozen=True):
 
 
 class BindOptions(WireOmit, frozen=True):
-    """Options of a `--mount type=bind`."""
+    """Options of a `--mount type=bind`; `coherence` is our own, empty for none."""
 
     propagation: str = ""
     non_recursive: bool = False
     create_mountpoint: bool = False
     read_only_non_recursive: bool = False
     read_only_force_recursive: bool = False
+    coherence: str = ""
 
 
 class VolumeOptions(WireOmit, frozen=True):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from volfuse.core.coherence import Coherence
 from volfuse.core.echoes import Echoes
 from volfuse.engine.attribution import Attribution
 from volfuse.engine.changefeed import ChangeFeed
@@ -35,6 +36,8 @@ __all__ = ["TRANSPORTS", "Settings", "compose"]
 
 _log = structlog.get_logger(__name__)
 
+_LEASES_PAUSE_S = 0.004
+"""How late the host's changes may be known while there are many: less often is cheaper."""
 TRANSPORTS = ("auto", "kernel", "fusepy")
 
 
@@ -46,6 +49,7 @@ class Settings:
     socket: str
     views: Path
     transport: str
+    coherence: Coherence
 
 
 class SystemClock:
@@ -77,7 +81,9 @@ def compose(settings: Settings) -> Iterator[Engine]:
         store = SqliteStore(settings.root / "state.db")
         stack.callback(store.close)
         table = ViewTable(os.stat(settings.root).st_dev)
-        transport, binder = _transport(settings, table)
+        # Leases need not know who did something, and must not wait for who finds that out.
+        leases = stack.enter_context(DirectoryWatcher(pause_s=_LEASES_PAUSE_S))
+        transport, binder = _transport(settings, table, leases)
         cgroups = Cgroups.find()
         cgroups.sweep(container.id for container in store.containers())
         runner = LauncherRunner(lock_fd, cgroups)
@@ -97,6 +103,8 @@ def compose(settings: Settings) -> Iterator[Engine]:
         )
         engine.views.transport = transport.name
         engine.views.data_path = transport.data_path
+        engine.views.strict_because = transport.strict_because
+        engine.views.coherence = settings.coherence
         engine.views.attach_all()
         stack.enter_context(feed)
         attribution = Attribution(feed, Echoes(), transport.settle, transport.writers)
@@ -124,15 +132,15 @@ def _private_trees(root: Path) -> PrivateTrees:
     return trees
 
 
-def _transport(settings: Settings, table: ViewTable) -> tuple[Transport, ViewBinder]:
+def _transport(settings: Settings, table: ViewTable, watcher: DirectoryWatcher) -> tuple[Transport, ViewBinder]:
     """Choose how views are served, and how they are mounted elsewhere."""
-    transport = _choose(settings.transport, table)
+    transport = _choose(settings.transport, table, watcher)
     _log.info("transport chosen", transport=transport.name, reason=transport.reason)
     binder = BindBinder if os.geteuid() == 0 else RefusingBinder
     return transport, binder(settings.views)
 
 
-def _choose(wanted: str, table: ViewTable) -> Transport:
+def _choose(wanted: str, table: ViewTable, watcher: DirectoryWatcher) -> Transport:
     """Return the transport asked for; `auto` is the kernel transport where it works.
 
     Raises:
@@ -142,7 +150,7 @@ def _choose(wanted: str, table: ViewTable) -> Transport:
     if wanted == "fusepy":
         return _fusepy(table, "asked for")
     if works:
-        return KernelTransport(table, "asked for" if wanted == "kernel" else reason)
+        return KernelTransport(table, "asked for" if wanted == "kernel" else reason, lease_watcher=watcher)
     if wanted == "kernel":
         raise Unavailable(f"transport kernel: {reason}")
     return _fusepy(table, f"the kernel transport does not work here: {reason}")

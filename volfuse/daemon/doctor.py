@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from volfuse.core.coherence import Coherence
 from volfuse.errors import Unavailable
 from volfuse.images.privatetree import PrivateTrees
 from volfuse.runner.bubblewrap import trial_arguments
@@ -27,7 +28,7 @@ from volfuse.transport.kernel import session
 from volfuse.transport.kernel.initialise import passthrough_problem
 from volfuse.transport.kernel.transport import KernelTransport
 
-__all__ = ["Condition", "Finding", "examine", "unwatched"]
+__all__ = ["Condition", "Finding", "coherence", "examine", "not_leased", "unwatched"]
 
 _PYTHON = (3, 11)
 _WATCHES = 65_536
@@ -67,6 +68,21 @@ def examine(root: Path) -> list[Finding]:
     """Examine the machine for a state root, which need not exist; nothing that is tried stays behind."""
     existing = _nearest_existing(root)
     return [*_programs(), *_fuse(), *_file_system(existing), *_limits()]
+
+
+def coherence(default: Coherence, transport: str) -> Finding:
+    """Say how fresh volumes and binds are that choose no coherence."""
+    if transport == "kernel":
+        return Finding("coherence", Condition.OK, f"{default} where a volume, bind or mount chooses none")
+    return Finding("coherence", Condition.OK, f"the {transport} transport keeps nothing, as exact, whatever is chosen")
+
+
+def not_leased(reasons: Mapping[str, str]) -> Iterator[Finding]:
+    """Say which sources are strict although leases were chosen, and why."""
+    if reasons:
+        detail = "strict instead: " + "; ".join(f"{source}: {reason}" for source, reason in reasons.items())
+        advice = "raise fs.inotify.max_user_watches if watches ran out, then start the daemon again"
+        yield Finding("leases", Condition.DEGRADED, detail, advice)
 
 
 def unwatched(refusals: Sequence[str]) -> Iterator[Finding]:

@@ -23,9 +23,10 @@ import structlog
 from volfuse import __version__
 from volfuse.api.app import build_app, serve
 from volfuse.api.workers import Workers
+from volfuse.core.coherence import Coherence, default_coherence
 from volfuse.core.locations import locate
 from volfuse.daemon.compose import TRANSPORTS, Settings, compose
-from volfuse.daemon.doctor import examine, unwatched
+from volfuse.daemon.doctor import coherence, examine, not_leased, unwatched
 from volfuse.daemon.listener import listen
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.logs import FORMATS, LEVELS, configure_logging
@@ -51,10 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon until a signal ends it; return its exit status."""
     options = _parser().parse_args(arguments)
     configure_logging(options.log_level, options.log_format)
-    settings = _settings(options)
     _on_ending(_raise_ended)
     try:
-        _run(settings)
+        _run(_settings(options))
     except _Ended:
         pass
     except RootInUse as exc:
@@ -75,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", metavar="DIR", help="state root (default: VOLFUSE_ROOT, or the user's)")
     parser.add_argument("--socket", metavar="PATH", help="unix socket of the API (default: VOLFUSE_SOCKET, or by root)")
     parser.add_argument("--transport", choices=TRANSPORTS, default="auto", help="how views are served (default: auto)")
+    parser.add_argument(
+        "--coherence",
+        choices=[choice.value for choice in Coherence],
+        help="of volumes and binds that choose none (default: VOLFUSE_COHERENCE, or strict)",
+    )
     parser.add_argument("--views", metavar="DIR", help="where the views are mounted (default: ROOT/views)")
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="(default: info)")
     parser.add_argument("--log-format", choices=FORMATS, default="text", help="(default: text)")
@@ -90,6 +95,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         socket=os.path.abspath(places.socket),
         views=Path(os.path.abspath(options.views)) if options.views else root / "views",
         transport=options.transport,
+        coherence=default_coherence(options.coherence, os.environ),
     )
 
 
@@ -133,7 +139,13 @@ def _raise_descriptor_limit() -> None:
 def _findings(engine: Engine, settings: Settings) -> list[dict[str, str]]:
     """Return what is to be said of the machine, and of the daemon that runs on it."""
     hosts = engine.feed.hosts
-    return [finding.to_json() for finding in (*examine(settings.root), *unwatched(hosts.refusals() if hosts else []))]
+    found = (
+        *examine(settings.root),
+        coherence(settings.coherence, engine.views.transport),
+        *not_leased(engine.views.not_leased()),
+        *unwatched(hosts.refusals() if hosts else []),
+    )
+    return [finding.to_json() for finding in found]
 
 
 async def _serve(engine: Engine, workers: Workers, listener: socket.socket, settings: Settings) -> None:

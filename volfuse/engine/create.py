@@ -118,7 +118,8 @@ class Creator:
         with self._volumes.locks.hold(touched), self._state.workspace() as workspace:
             missing = [volume for volume in new if self._store.volume(volume.name) is None]
             try:
-                plan = _Build(self._state, workspace, draft, {v.name for v in missing})
+                settled = msgspec.structs.replace(draft, mounts=self._settled(draft.mounts, missing))
+                plan = _Build(self._state, workspace, settled, {v.name for v in missing})
                 plan.check_inherited(self._store)
                 plan.make_volumes()
                 plan.fill_volumes(self._state.image_rootfs(draft.image))
@@ -130,6 +131,17 @@ class Creator:
                 self._leave_named(missing)
                 raise
         return Draft(container, tuple(v.name for v in missing), (*warnings, *resolution.warnings))
+
+    def _settled(self, mounts: Iterable[MountPoint], missing: Iterable[Volume]) -> list[MountPoint]:
+        """Give mounts that chose no coherence that of their volume."""
+        new = {volume.name: volume for volume in missing}
+        settled = []
+        for mount in mounts:
+            volume = None
+            if mount.name and mount.coherence is None:
+                volume = new.get(mount.name) or self._store.volume(mount.name)
+            settled.append(msgspec.structs.replace(mount, coherence=volume.coherence) if volume else mount)
+        return settled
 
     def _describe(self, requests: Iterable[VolumeRequest]) -> list[Volume]:
         described = []

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from volfuse.core.coherence import Coherence
 from volfuse.core.datapath import DataPath
 from volfuse.core.feed import Selection
 from volfuse.core.hostchecks import telling
@@ -42,7 +43,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MountReport:
-    """One mount of a view, which other containers share its source, and how its data travels (None: not shown)."""
+    """One mount of a view, and which other containers share its source.
+
+    Attributes:
+        coherence: in force; None for what only this view can change.
+        coherence_reason: why it is strict although leases were chosen; empty if it is not.
+        data: how its data travels; None if that is not known.
+    """
 
     destination: str
     source: str
@@ -50,6 +57,8 @@ class MountReport:
     label: str
     rw: bool
     shared_with: list[str]
+    coherence: Coherence | None = None
+    coherence_reason: str = ""
     data: DataPath | None = None
 
 
@@ -67,7 +76,11 @@ class ViewReport:
 
 
 class Views:
-    """The views that are served, and the places where the user mounted them."""
+    """The views that are served, and the places where the user mounted them.
+
+    Attributes:
+        coherence: of mounts that have chosen none.
+    """
 
     def __init__(
         self, state: StateRoot, store: Store, trees: PrivateTrees, table: ViewTable, binder: ViewBinder, directory: Path
@@ -81,7 +94,9 @@ class Views:
         self._binding = threading.Lock()  # held during each mount and umount
         self._bound: dict[str, BoundMount] = {}  # by directory, those that are mounted; guarded by _binding
         self.transport = ""
+        self.coherence = Coherence.STRICT
         self.data_path: Callable[[View, Mount], DataPath] | None = None  # what the transport says
+        self.strict_because: Callable[[View, Mount], str] | None = None  # the same
 
     def attach_all(self) -> None:
         """Show the views of all containers; one that cannot be shown is logged and left out."""
@@ -191,6 +206,7 @@ class Views:
                 label=_label(mount),
                 volume=mount.name,
                 below=os.fsencode(source.relative_to(mount.source)) if mount.subpath else b"",
+                coherence=mount.coherence or self.coherence,
             )
         directory = self._state.container_dir(container.id) / "tmpfs" / str(number)
         options = mount.tmpfs or TmpfsOptions()
@@ -226,21 +242,49 @@ class Views:
                 state=container.state.status.value,
                 volumes_from=container.host_config.volumes_from or [],
                 mounts=[
-                    _report(mount, container, containers, data)
-                    for mount, data in zip(container.mounts, self._data_paths(container), strict=True)
+                    self._report(mount, container, containers, shown)
+                    for mount, shown in zip(container.mounts, self._shown(container), strict=True)
                 ],
             )
             for container in containers
         ]
 
-    def _data_paths(self, container: Container) -> builtins.list[DataPath | None]:
-        """Return how data travels, for each mount of a container."""
-        data_path = self.data_path
-        view = self._table.get(os.fsencode(container.name)) if data_path is not None else None
+    def _report(
+        self, mount: MountPoint, owner: Container, containers: Iterable[Container], shown: tuple[View, Mount] | None
+    ) -> MountReport:
+        """Describe a mount; containers that mount the same source share it."""
+        reason = self.strict_because(*shown) if shown is not None and self.strict_because is not None else ""
+        coherence = Coherence.STRICT if reason else mount.coherence or self.coherence
+        sharers = [
+            other.name
+            for other in containers
+            if other.id != owner.id and mount.source and any(m.source == mount.source for m in other.mounts)
+        ]
+        private = mount.type is MountType.TMPFS
+        return MountReport(
+            destination=mount.destination,
+            source=mount.source,
+            type=mount.type.value,
+            label=_label(mount),
+            rw=mount.rw,
+            shared_with=sharers,
+            coherence=None if private else coherence,
+            coherence_reason=reason,
+            data=self.data_path(*shown) if shown is not None and self.data_path is not None else None,
+        )
+
+    def _shown(self, container: Container) -> builtins.list[tuple[View, Mount] | None]:
+        """Return what the view shows for each mount of a container; None where that is not known, or nobody serves."""
+        view = self._table.get(os.fsencode(container.name)) if self.data_path is not None else None
         shown = [mount for mount in view.mounts if mount.destination] if view is not None else []
-        if view is None or data_path is None or len(shown) != len(container.mounts):  # `-v /` is not shown
+        if view is None or len(shown) != len(container.mounts):  # `-v /` is not shown
             return [None] * len(container.mounts)
-        return [data_path(view, mount) for mount in shown]
+        return [(view, mount) for mount in shown]
+
+    def not_leased(self) -> dict[str, str]:
+        """Return why mounts are strict although leases were chosen, by volume or source."""
+        reports = (report for view in self.list() for report in view.mounts)
+        return {report.label: report.coherence_reason for report in reports if report.coherence_reason}
 
     def mounts(self) -> builtins.list[BoundMount]:
         """Return what the user mounted outside of the directory of views, by directory."""
@@ -334,13 +378,3 @@ class Views:
 
 def _label(mount: MountPoint) -> str:
     return mount.name or mount.source
-
-
-def _report(mount: MountPoint, owner: Container, containers: Iterable[Container], data: DataPath | None) -> MountReport:
-    """Describe a mount; containers that mount the same source share it."""
-    sharers = [
-        other.name
-        for other in containers
-        if other.id != owner.id and mount.source and any(m.source == mount.source for m in other.mounts)
-    ]
-    return MountReport(mount.destination, mount.source, mount.type.value, _label(mount), mount.rw, sharers, data)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from volfuse.core.coherence import OPTION, chosen_by
 from volfuse.core.events import Event, EventType
 from volfuse.core.filters import Filters, volume_matches
 from volfuse.core.ids import VolumeName, check_volume_name
@@ -26,7 +27,7 @@ from volfuse.errors import Conflict, InUse, InvalidSpec, NotFound, Unsupported
 __all__ = ["Volumes", "check_driver", "check_options", "disk_usage", "make_volume_dir"]
 
 _LOCAL = "local"
-_OPTIONS = frozenset({"type", "o", "device", "size"})
+_OPTIONS = frozenset({"type", "o", "device", "size", OPTION})
 
 
 class Volumes:
@@ -198,13 +199,14 @@ def check_options(options: Mapping[str, str] | None) -> None:
     """Refuse options that the `local` driver does not have, or that volfuse does not serve.
 
     Raises:
-        InvalidSpec: unknown, or one without another that it needs (moby volume/local).
+        InvalidSpec: unknown, one without another that it needs (moby volume/local), or a coherence that is none.
         Unsupported: file systems to be mounted on the volume.
     """
     given = {key: value for key, value in (options or {}).items() if value}
     for key in options or {}:
         if key not in _OPTIONS:
             raise InvalidSpec(f'invalid option: "{key}"')
+    chosen_by(options)
     needs = {"device": ("type",), "type": ("device",), "o": ("type", "device")}
     for key, others in needs.items():
         for other in others:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from volfuse.core.coherence import Coherence
 from volfuse.core.feed import Through
 from volfuse.core.viewplan import Telling
 from volfuse.fs.inodes import synthetic_inode
@@ -43,6 +44,7 @@ class Mount:
     Attributes:
         destination: path in the view, without leading slash; empty for the private tree.
         private: only this view can change what lies in the source.
+        coherence: what the kernel may keep of it, where it is shared.
         through: what changes are known by that are made through this mount.
     """
 
@@ -52,6 +54,7 @@ class Mount:
     private: bool = False
     label: str = ""
     through: Through = _UNKNOWN
+    coherence: Coherence = Coherence.STRICT
 
     def check_writable(self) -> None:
         """Raise EROFS on a read-only mount."""

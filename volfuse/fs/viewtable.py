@@ -193,4 +193,5 @@ class ViewTable:
             private=planned.sharing is Sharing.PRIVATE,
             label=planned.label,
             through=planned.through(plan.container),
+            coherence=planned.coherence,
         )

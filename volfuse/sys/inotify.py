@@ -10,12 +10,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
-from struct import Struct
 from typing import Final
 
 from volfuse.errors import Unavailable
 from volfuse.sys.libc import LIBC, failed
+from volfuse.sys.raw import piece, u32
 
 __all__ = ["IN_MASK_ADD", "IN_ONLYDIR", "add_watch", "events", "open_instance", "remove_watch"]
 
@@ -24,9 +23,9 @@ IN_MASK_ADD: Final = 0x20000000
 _IN_NONBLOCK: Final = os.O_NONBLOCK
 _IN_CLOEXEC: Final = os.O_CLOEXEC
 
-_HEAD = Struct("=iIII")
-"""struct inotify_event: wd, mask, cookie, len; then the name, filled up with NUL bytes to len."""
-_HEAD_BYTES = _HEAD.size
+_HEAD_BYTES: Final = 16
+"""Of struct inotify_event: wd, mask, cookie, len; then the name, filled up with NUL bytes to len."""
+_NOBODY: Final = 0xFFFFFFFF
 
 _ADD = LIBC["inotify_add_watch"]
 _ADD.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
@@ -71,11 +70,19 @@ def remove_watch(fd: int, wd: int) -> None:
         raise failed()
 
 
-def events(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Return watch descriptor, mask, cookie and name of each event in what was read from an instance."""
-    at, end, head = 0, len(data), _HEAD.unpack_from
+def events(buffer: bytearray, end: int) -> list[tuple[int, int, int, bytes]]:
+    """Return watch descriptor, mask, cookie and name of each event in what was read from an instance.
+
+    Args:
+        end: how much was read.
+    """
+    found, at = [], 0
     while at < end:
-        wd, mask, cookie, length = head(data, at)
         start = at + _HEAD_BYTES
+        length = u32(buffer, at + 12)
+        name = piece(buffer, start, start + length).rstrip(b"\0") if length else b""
+        # The watch descriptor is signed: that of an overflow is -1.
+        wd = u32(buffer, at)
+        found.append((wd if wd != _NOBODY else -1, u32(buffer, at + 4), u32(buffer, at + 8), name))
         at = start + length
-        yield wd, mask, cookie, data[start:at].rstrip(b"\0") if length else b""
+    return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 
 from volfuse.sys.libc import LIBC, failed
 
-__all__ = ["LOCAL_FILE_SYSTEMS", "OVERLAYFS_SUPER_MAGIC", "file_system_type"]
+__all__ = ["FINE_TIMES", "LOCAL_FILE_SYSTEMS", "OVERLAYFS_SUPER_MAGIC", "file_system_type", "has_fine_times"]
 
 # include/uapi/linux/magic.h; those of bcachefs and zfs are in their own sources.
 OVERLAYFS_SUPER_MAGIC = 0x794C7630
@@ -23,6 +25,9 @@ LOCAL_FILE_SYSTEMS = frozenset(
     }
 )
 """File systems that report nothing when a descriptor is closed: they have no `flush`, or pass it on to such."""
+FINE_TIMES = frozenset({0xEF53, 0x58465342, 0x9123683E, 0x01021994})
+"""File systems with FS_MGTIME: a time that somebody has seen is never given twice. ext4, xfs, btrfs, tmpfs."""
+_FINE_TIMES_SINCE = (6, 13)
 _STATFS_BYTES = 256  # struct statfs has 120 on 64-bit machines; f_type is the first word
 
 
@@ -32,3 +37,9 @@ def file_system_type(fd: int) -> int:
     if LIBC.fstatfs(fd, ctypes.byref(room)) != 0:
         raise failed()
     return room[0] & 0xFFFFFFFF
+
+
+def has_fine_times() -> bool:
+    """Say whether the kernel gives such times. Source: Documentation/filesystems/multigrain-ts.rst, Linux 6.13."""
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return version is not None and (int(version[1]), int(version[2])) >= _FINE_TIMES_SINCE

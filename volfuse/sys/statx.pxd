@@ -16,3 +16,4 @@ cdef class Statx:
     cpdef Statx at(self, int dirfd, bytes name)
     cpdef unsigned long long birth_ns(self)
     cpdef bytes changed(self)
+    cpdef unsigned int links(self)

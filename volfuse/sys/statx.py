@@ -28,6 +28,7 @@ _FLAGS: Final = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
 _EMPTY_FLAGS: Final = _FLAGS | AT_EMPTY_PATH
 
 # Offsets in struct statx.
+_NLINK: Final = 16
 _MODE: Final = 28
 _INODE: Final = 32
 _SIZE_AT: Final = 40
@@ -104,6 +105,10 @@ class Statx:
     def size(self) -> int:
         """Return the size in bytes."""
         return u64(self.buffer, _SIZE_AT)
+
+    def links(self) -> int:
+        """Return how many names the file has."""
+        return u32(self.buffer, _NLINK)
 
     def fields(self) -> StatxFields:
         """Return everything."""

@@ -52,6 +52,10 @@ class Transport(Protocol):
         """Say how the contents of a mount's files travel, and why."""
         ...
 
+    def strict_because(self, view: View, mount: Mount) -> str:
+        """Say why a mount is strict although leases were chosen; empty if it is not, as far as that is known."""
+        ...
+
     def settle(self) -> None:
         """Return when the changes that are under way now have been published, or hang."""
         ...

@@ -96,6 +96,10 @@ class FusepyTransport:
         """Say how files of a mount are read and written: never without the daemon."""
         return DataPath.through_daemon(private=mount.private, reason="the fusepy transport cannot pass files through")
 
+    def strict_because(self, _view: View, _mount: Mount) -> str:
+        """Say nothing: all mounts are exact, whatever is chosen."""
+        return ""
+
     def settle(self) -> None:
         """Return when the changes that are under way now have been published, or hang."""
         self.operations.settle(SETTLE_S)

@@ -21,6 +21,8 @@ from volfuse.core.watching import CHANGES, WatchEvent, What, identity
 from volfuse.errors import Unavailable
 from volfuse.fs.watching import Listener
 from volfuse.sys import inotify
+from volfuse.sys.inotify import events
+from volfuse.sys.raw import read
 
 __all__ = ["Attribution", "DirectoryWatcher", "Everybody"]
 
@@ -30,6 +32,11 @@ _READ_BYTES: Final = 1 << 16
 _PAUSE_S: Final = 0.003
 _QUIET_MS: Final = 2
 _WRITING: Final = int(What.MODIFY | What.CLOSE_WRITE)
+# An IntFlag's own operators cost as much as all else that is done for an event.
+_MOVED_FROM: Final = int(What.MOVED_FROM)
+_MOVED_TO: Final = int(What.MOVED_TO)
+_OVERFLOW: Final = int(What.OVERFLOW)
+_IGNORED: Final = int(What.IGNORED)
 _LATE: Final = 8
 """Last events that were read: the other half of a rename among them may be read next."""
 
@@ -110,14 +117,17 @@ class DirectoryWatcher:
 
     Args:
         attribution: who did what.
+        pause_s: how long it waits for more while events keep coming.
 
     Attributes:
         after_batch: called on the thread after all events that were read at once have been told; with true when
             nothing has come for a moment after something did.
     """
 
-    def __init__(self, attribution: Attribution | None = None) -> None:
+    def __init__(self, attribution: Attribution | None = None, pause_s: float = _PAUSE_S) -> None:
         self._attribution = attribution or Everybody()
+        self._pause_s = pause_s
+        self._buffer = bytearray(_READ_BYTES)
         self._lock = threading.Lock()
         self._watched: dict[int, _Watched] = {}  # by watch descriptor; guarded by self._lock
         self._fd = -1  # guarded by self._lock
@@ -208,7 +218,7 @@ class DirectoryWatcher:
         while True:
             if self._restless:
                 # Not woken for each event: that is at once after it, when its author goes on to the next request.
-                time.sleep(_PAUSE_S)
+                time.sleep(self._pause_s)
             ready = [fd for fd, _ in poll.poll(0 if self._restless else None)]
             if self._stop_fd in ready:
                 return
@@ -216,8 +226,6 @@ class DirectoryWatcher:
                 self._restless = False
                 self.after_batch(True)
                 continue
-            if not self._restless:
-                time.sleep(_PAUSE_S)
             mark = self._read(poll)
             self._restless = True
             if not poll.poll(0):
@@ -225,36 +233,36 @@ class DirectoryWatcher:
 
     def _read(self, poll: select.poll) -> int:
         """Read what there is, and tell it; return the attribution's number."""
-        events = self._events()
-        while any(mask & What.MOVED_FROM for _, mask, _, _ in events[-_LATE:]) and not _all_arrive(events):
+        raw = self._events()
+        while any(mask & _MOVED_FROM for _, mask, _, _ in raw[-_LATE:]) and not _all_arrive(raw):
             # The other half of a rename is queued at once after this one, but perhaps not yet.
             if not any(fd == self._fd for fd, _ in poll.poll(_QUIET_MS)):
                 break
-            events += self._events()
-        mark = self._attribution.settle(writing=any(mask & _WRITING for _, mask, _, _ in events))
-        self._tell(events)
+            raw += self._events()
+        mark = self._attribution.settle(writing=any(mask & _WRITING for _, mask, _, _ in raw))
+        self._tell(raw)
         self.after_batch(False)
         return mark
 
     def _events(self) -> list[_Raw]:
-        try:
-            return list(inotify.events(os.read(self._fd, _READ_BYTES)))
-        except OSError as exc:
-            if exc.errno in (errno.EAGAIN, errno.EINTR):
-                return []
-            raise
+        length = read(self._fd, self._buffer)
+        if length >= 0:
+            return events(self._buffer, length)
+        if -length in (errno.EAGAIN, errno.EINTR):
+            return []
+        raise OSError(-length, os.strerror(-length))
 
-    def _tell(self, events: list[_Raw]) -> None:
-        arriving = {cookie: wd for wd, mask, cookie, _ in events if mask & What.MOVED_TO}
+    def _tell(self, raw: list[_Raw]) -> None:
+        arriving = {cookie: wd for wd, mask, cookie, _ in raw if mask & _MOVED_TO}
         leaving: dict[int, int] = {}
-        for wd, mask, cookie, name in events:
-            halves = arriving if mask & What.MOVED_FROM else leaving
+        for wd, mask, cookie, name in raw:
+            halves = arriving if mask & _MOVED_FROM else leaving
             other = self._watched.get(halves.get(cookie, -1)) if cookie else None
-            if mask & What.MOVED_FROM:
+            if mask & _MOVED_FROM:
                 leaving[cookie] = wd
             if other is None:
                 cookie = 0
-            if mask & What.OVERFLOW:
+            if mask & _OVERFLOW:
                 _log.warning("events of source directories were lost: more came than the kernel keeps")
                 self._lost("events were lost: more came than the kernel keeps (fs.inotify.max_queued_events)")
                 continue
@@ -265,7 +273,7 @@ class DirectoryWatcher:
             if event is not None:
                 for watch in watched.listeners:
                     watch.listener.happened(event)
-            if mask & What.IGNORED:
+            if mask & _IGNORED:
                 with self._lock:
                     self._forget(wd)
 
@@ -281,10 +289,10 @@ class DirectoryWatcher:
             listener.lost(reason)
 
 
-def _all_arrive(events: list[_Raw]) -> bool:
+def _all_arrive(raw: list[_Raw]) -> bool:
     """Say whether all renames that begin among events end among them."""
-    begun = {cookie for _, mask, cookie, _ in events if mask & What.MOVED_FROM}
-    return begun <= {cookie for _, mask, cookie, _ in events if mask & What.MOVED_TO}
+    begun = {cookie for _, mask, cookie, _ in raw if mask & _MOVED_FROM}
+    return begun <= {cookie for _, mask, cookie, _ in raw if mask & _MOVED_TO}
 
 
 def _event(name: bytes, mask: int, cookie: int, other: _Watched | None) -> WatchEvent:

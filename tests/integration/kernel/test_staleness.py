@@ -116,3 +116,16 @@ def test_attributes_of_a_directory_are_right_in_the_other_view_at_once(sides: Si
         (sides.one / f"d/{number}").mkdir()
         assert os.fstat(fd).st_nlink == number + 3
     os.close(fd)
+
+
+def test_an_open_file_of_an_exact_mount_has_the_hosts_attributes_at_once(sides: Sides, base: Path) -> None:
+    root = {"destination": "", "source": str(base / "root-two"), "private": True}
+    sides.server.attach("exact", root, {"destination": "vol", "source": str(base / "vol"), "coherence": "exact"})
+    (sides.host / "f").touch()
+    fd = os.open(sides.server.mountpoint / "exact/vol/f", os.O_RDONLY)
+    for number in range(1, ROUNDS):
+        os.stat(sides.one / "f")  # a strict view: would let the kernel keep them for a tick
+        os.fstat(fd)
+        os.truncate(sides.host / "f", number)
+        assert os.fstat(fd).st_size == number
+    os.close(fd)

@@ -32,6 +32,8 @@ VIEWS = [
                 "Label": "rootfs",
                 "RW": True,
                 "SharedWith": [],
+                "Coherence": "",
+                "CoherenceReason": "",
                 **DATA,
             },
             {
@@ -41,6 +43,8 @@ VIEWS = [
                 "Label": VOLUME_ID,
                 "RW": False,
                 "SharedWith": ["db", "cache"],
+                "Coherence": "lease",
+                "CoherenceReason": "",
                 **DATA,
             },
         ],
@@ -52,12 +56,20 @@ FINDINGS = [
 ]
 
 
+def test_views_say_why_a_mount_is_not_leased(fake: FakeDaemon, volfuse: Run) -> None:
+    mount = {**VIEWS[0]["Mounts"][1], "Coherence": "strict", "CoherenceReason": "no more watches"}
+    fake.routes["GET /volfuse/views"] = Reply([{**VIEWS[0], "Mounts": [mount]}])
+    assert "   strict (lease: no more watches)   " in volfuse("views").out
+    chosen = volfuse("views", "--format", "{{.Destination}} {{.CoherenceReason}}")
+    assert chosen.out == "/v no more watches\n"
+
+
 def test_views_table(fake: FakeDaemon, volfuse: Run) -> None:
     fake.routes["GET /volfuse/views"] = Reply(VIEWS)
     assert volfuse("views").out.splitlines() == [
-        "CONTAINER   DESTINATION   TYPE      FROM           MODE      DATA          SHARED WITH",
-        "web         /             rootfs    rootfs         rw        passthrough   ",
-        "web         /v            volume    bbbbbbbbbbbb   ro        passthrough   db,cache",
+        "CONTAINER   DESTINATION   TYPE      FROM           MODE      DATA          COHERENCE   SHARED WITH",
+        "web         /             rootfs    rootfs         rw        passthrough               ",
+        "web         /v            volume    bbbbbbbbbbbb   ro        passthrough   lease       db,cache",
     ]
 
 

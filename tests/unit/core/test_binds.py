@@ -25,6 +25,8 @@ from volfuse.errors import InvalidSpec
         ("/h:/p", HostPath("/h", "/p")),
         ("/h/../i/:/p", HostPath("/i", "/p")),
         ("/h:/p:rw,rprivate", HostPath("/h", "/p", Mode("rw,rprivate"))),
+        ("/h:/p:ro,coherence=lease", HostPath("/h", "/p", Mode("ro,coherence=lease"))),
+        ("n1:/p:coherence=exact", VolumeBind("n1", "/p", Mode("coherence=exact"))),
         ("/h:/p:ro,Z,rslave,delegated", HostPath("/h", "/p", Mode("ro,Z,rslave,delegated"))),
     ],
 )
@@ -45,6 +47,12 @@ def test_valid(text: str, expected: Bind) -> None:
         ("n1:/m:z,Z", "invalid mode: z,Z"),
         ("/h:/m:shared,slave", "invalid mode: shared,slave"),
         ("n1:/m:ro,", "invalid mode: ro,"),
+        ("/h:/m:coherence=fast", "invalid mode: coherence=fast"),
+        ("/h:/m:coherence", "invalid mode: coherence"),
+        ("/h:/m:Coherence=lease", "invalid mode: Coherence=lease"),
+        ("/h:/m:coherence=lease,coherence=lease", "invalid mode: coherence=lease,coherence=lease"),
+        ("n1:/m:coherence=lease,ro,coherence=exact", "invalid mode: coherence=lease,ro,coherence=exact"),
+        ("/foo:coherence=lease", "invalid volume specification: '/foo:coherence=lease'"),
         (
             "n1:/",
             "invalid volume specification: 'n1:/': invalid mount config for type \"volume\": "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from volfuse.core.coherence import Coherence
 from volfuse.core.ids import VolumeName
 from volfuse.core.inspect import mount_json, mounts_json
 from volfuse.core.model import MountPoint, MountType
@@ -39,6 +40,12 @@ def test_a_bind_has_no_name_and_no_driver() -> None:
         "RW": True,
         "Propagation": "rprivate",
     }
+
+
+def test_coherence_is_shown_where_it_was_chosen() -> None:
+    mount = MountPoint(type=MountType.BIND, destination="/p6", source="/h", coherence=Coherence.LEASE)
+    assert mount_json(mount)["Coherence"] == "lease"
+    assert "Coherence" not in mount_json(MountPoint(type=MountType.BIND, destination="/p6", source="/h"))
 
 
 def test_hidden_mounts_are_left_out_and_the_others_sorted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from volfuse.core.mountcheck import check_mount, check_mounts
-from volfuse.core.wire import BindOptions, Mount, TmpfsOptions, VolumeOptions
+from volfuse.core.wire import BindOptions, Driver, Mount, TmpfsOptions, VolumeOptions
 from volfuse.errors import InvalidSpec, Unsupported
 
 
@@ -41,6 +41,18 @@ def test_valid(mount: Mount) -> None:
         (
             Mount(type="bind", source="/there", target="/m", bind_options=BindOptions(propagation="bogus")),
             "invalid propagation mode: bogus",
+        ),
+        (
+            Mount(type="bind", source="/there", target="/m", bind_options=BindOptions(coherence="fast")),
+            'invalid value for coherence: fast (must be "strict", "lease", or "exact")',
+        ),
+        (
+            Mount(
+                type="volume",
+                target="/m",
+                volume_options=VolumeOptions(driver_config=Driver(options={"coherence": "fast"})),
+            ),
+            'invalid value for coherence: fast (must be "strict", "lease", or "exact")',
         ),
         (
             Mount(type="bind", source="rel", target="/m", volume_options=VolumeOptions()),

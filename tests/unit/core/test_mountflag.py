@@ -115,6 +115,19 @@ def test_tmpfs_flag(text: str, expected: tuple[str, str]) -> None:
             Mount(type="bind", source="/h", target="/m", bind_options=BindOptions(create_mountpoint=True)),
         ),
         (
+            "type=bind,src=/h,dst=/m,coherence=lease",
+            Mount(type="bind", source="/h", target="/m", bind_options=BindOptions(coherence="lease")),
+        ),
+        (
+            "src=n1,dst=/m,volume-opt=coherence=lease",
+            Mount(
+                type="volume",
+                source="n1",
+                target="/m",
+                volume_options=VolumeOptions(driver_config=Driver(options={"coherence": "lease"})),
+            ),
+        ),
+        (
             "src=n1,dst=/m,volume-nocopy",
             Mount(
                 type="volume",
@@ -196,6 +209,22 @@ def test_mount_flag(text: str, expected: Mount) -> None:
         ),
         ("type=bind,src=/h,dst=/m,volume-nocopy", "cannot mix 'volume-*' options with mount type 'bind'"),
         ("src=n1,dst=/m,bind-propagation=rslave", "cannot mix 'bind-*' options with mount type 'volume'"),
+        (
+            "type=bind,src=/h,dst=/m,coherence=fast",
+            'invalid value for coherence: fast (must be "strict", "lease", or "exact")',
+        ),
+        (
+            "type=bind,src=/h,dst=/m,coherence",
+            "invalid field 'coherence' must be a key=value pair",
+        ),
+        (
+            "type=bind,src=/h,dst=/m,coherence=lease,coherence=exact",
+            "option 'coherence' must be specified once",
+        ),
+        (
+            "coherence=lease,src=n1,dst=/m",
+            "option 'coherence' requires mount type 'bind': for a volume it is 'volume-opt=coherence=lease'",
+        ),
         ("src=n1,dst=/m,tmpfs-size=1m", "cannot mix 'tmpfs-*' options with mount type 'volume'"),
         ("src=n1,dst=/m,image-subpath=a", "cannot mix 'image-*' options with mount type 'volume'"),
         ("type=tmpfs,dst=/m,tmpfs-size=big", "invalid value for tmpfs-size: big"),

@@ -87,6 +87,8 @@ ALL = {"all": ("true",)}
         (KEPT, {**ALL, "label": ("keep=2",)}, NEW, False),
         (ANONYMOUS, {"label": ("keep",)}, NEW, False),
         (volume({ANONYMOUS_LABEL: ""}, options={"type": "tmpfs"}), {}, NEW, False),
+        (volume({ANONYMOUS_LABEL: ""}, options={"coherence": "lease"}), {}, NEW, True),
+        (volume({ANONYMOUS_LABEL: ""}, options={"coherence": "lease", "type": ""}), {}, NEW, False),
         (volume({ANONYMOUS_LABEL: ""}, driver="other"), {}, NEW, False),
     ],
 )

@@ -30,6 +30,7 @@ def test_valid(text: str, expected: VolumesFrom) -> None:
         ("c1:bogus", "invalid mode: bogus"),
         ("c1:rslave", "invalid mode: rslave"),
         ("c1:nocopy", "invalid mode: nocopy"),
+        ("c1:ro,coherence=lease", "invalid mode: ro,coherence=lease"),
         ("c1:ro:x", "invalid mode: ro:x"),
         ("c1:ro,rw", "invalid mode: ro,rw"),
     ],

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from volfuse.daemon.doctor import Condition, examine, unwatched
+from volfuse.core.coherence import Coherence
+from volfuse.daemon.doctor import Condition, coherence, examine, not_leased, unwatched
 from volfuse.daemon.lock import RootInUse, lock_root
 from volfuse.daemon.notify import notify
 from volfuse.sys.mountinfo import parse_mountinfo, read_mountinfo
@@ -94,6 +95,19 @@ def test_doctor_says_what_bubblewrap_says(tmp_path, monkeypatch):
     assert found.state is Condition.DEGRADED
     assert found.detail == f"{program}: bwrap: No permissions to create new namespace"
     assert "programs cannot be run in containers" in found.advice
+
+
+def test_doctor_says_the_default_coherence():
+    assert coherence(Coherence.LEASE, "kernel").detail == "lease where a volume, bind or mount chooses none"
+    assert "as exact, whatever is chosen" in coherence(Coherence.LEASE, "fusepy").detail
+
+
+def test_doctor_says_which_sources_are_not_leased():
+    assert list(not_leased({})) == []
+    (finding,) = not_leased({"data": "no more watches", "/srv": "the watcher has failed"})
+    assert finding.state is Condition.DEGRADED
+    assert finding.detail == "strict instead: data: no more watches; /srv: the watcher has failed"
+    assert "max_user_watches" in finding.advice
 
 
 def test_doctor_says_which_sources_cannot_be_watched():

@@ -28,13 +28,14 @@ def setup_image(root: Path) -> None:
 def setup_container(root: Path) -> None:
     setup_image(root)
     engine, store, _, _ = open_engine(root, prefix=2)
-    engine.volumes.create("empty")
+    engine.volumes.create("empty", options={"coherence": "lease"})
     engine.containers.create(request(binds=["named:/named"]), name="c1")
     store.close()
 
 
 def create(engine) -> None:
-    engine.containers.create(request(binds=["empty:/data", "fresh:/etc", "named:/n"], volumes=["/anon"]), name="c2")
+    binds = ["empty:/data:coherence=exact", "fresh:/etc", "named:/n"]
+    engine.containers.create(request(binds=binds, volumes=["/anon"]), name="c2")
 
 
 def remove(engine) -> None:
@@ -46,7 +47,7 @@ def rename(engine) -> None:
 
 
 def create_volume(engine) -> None:
-    engine.volumes.create("v9", labels={"a": "b"})
+    engine.volumes.create("v9", labels={"a": "b"}, options={"coherence": "lease"})
 
 
 def remove_volume(engine) -> None:
@@ -109,9 +110,9 @@ def state(root: Path) -> dict:
         assert {f"sha256:{p.name}" for p in (root / "images").iterdir()} == {i.id for i in store.images()}
         assert set(table.plans) == set(containers)
         return {
-            "volumes": {name: (v.labels, tree(root / "volumes" / name)) for name, v in volumes.items()},
+            "volumes": {name: (v.labels, v.options, tree(root / "volumes" / name)) for name, v in volumes.items()},
             "containers": {
-                name: ([(m.destination, m.name) for m in c.mounts], tree(root / "containers" / c.id))
+                name: ([(m.destination, m.name, m.coherence) for m in c.mounts], tree(root / "containers" / c.id))
                 for name, c in containers.items()
             },
             "images": {i.id: tree(root / "images" / i.id[7:]) for i in store.images()},

@@ -32,6 +32,8 @@ def test_volume_without_a_name_is_anonymous(opened):
         ({"name": "vv", "driver": "nope"}, NotFound, 'plugin "nope" not found'),
         ({"name": "vv", "options": {"bad": "1"}}, InvalidSpec, 'invalid option: "bad"'),
         ({"name": "vv", "options": {"type": "nfs"}}, InvalidSpec, 'missing required option: "device"'),
+        ({"name": "vv", "options": {"coherence": "fast"}}, InvalidSpec, "invalid value for coherence: fast"),
+        ({"name": "vv", "options": {"coherence": "lease", "o": "x"}}, InvalidSpec, 'missing required option: "type"'),
         ({"name": "vv", "options": {"size": "1g"}}, InvalidSpec, "quota size requested but no quota support"),
         ({"name": "vv", "options": {"type": "nfs", "device": ":/x"}}, Unsupported, "does not mount file systems"),
     ],

@@ -10,7 +10,7 @@ serve no request of the mount.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 from volfuse.errors import Unavailable
 from volfuse.fs.source import Source
@@ -18,7 +18,7 @@ from volfuse.fs.view import Place, View
 from volfuse.sys.openat2 import openat2
 from volfuse.sys.owned import owned
 from volfuse.sys.statx import Statx
-from volfuse.transport.kernel.nodes import ROOT_ID, Node
+from volfuse.transport.kernel.nodes import ROOT_ID, Directory, Node
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.wire.flags import FUSE_EXPIRE_ONLY
 from volfuse.transport.kernel.wire.notifications import inval_attributes, inval_entry, inval_inode
@@ -35,16 +35,16 @@ class Elsewhere:
     def names_changed(self, name: bytes, before: View | None, now: View | None) -> None:
         """Make the kernel forget the name that a view had; with the view gone, all that it holds below."""
         server = self._server
-        server.invalidate(inval_attributes(ROOT_ID))
+        server.session.notify(inval_attributes(ROOT_ID))
         if before is None:
             return
         if now is None:
             server.views.drop(before)
         # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
-        server.invalidate(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
+        server.session.notify(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
 
     def contents_changed(self, view: View, paths: Collection[bytes]) -> None:
-        """Expire names, attributes and pages at paths of a view. Of shared sources nothing old is kept."""
+        """Expire names, attributes and pages at paths of a view. Of shared sources without leases nothing is kept."""
         statx = Statx()
         below: dict[bytes, list[bytes]] = {}
         for path in paths:
@@ -56,22 +56,32 @@ class Elsewhere:
             self._names_changed(view.locate(directory), names, statx)
 
     def _file_changed(self, place: Place, statx: Statx) -> None:
-        node = self._node(place, statx)
-        if node is not None:
-            self._server.invalidate(inval_inode(node.id))
+        found = self._find(place, statx)
+        if isinstance(found, Node):
+            self._server.session.notify(inval_inode(found.id))
+        elif found is not None:
+            self._server.leasing.drop_attributes(found)
 
-    def _names_changed(self, directory: Place, names: Iterable[bytes], statx: Statx) -> None:
-        node = self._node(directory, statx)
-        if node is None:
-            return
-        for name in names:
-            self._server.invalidate(inval_entry(node.id, name, FUSE_EXPIRE_ONLY))
-        self._server.invalidate(inval_attributes(node.id))
+    def _names_changed(self, place: Place, names: Sequence[bytes], statx: Statx) -> None:
+        found = self._find(place, statx)
+        if isinstance(found, Node):
+            for name in names:
+                self._server.session.notify(inval_entry(found.id, name, FUSE_EXPIRE_ONLY))
+            self._server.session.notify(inval_attributes(found.id))
+        elif found is not None:
+            mount = self._server.views.mount(place.view, place.mount)
+            self._server.leasing.changed_outside(mount, found, names)
 
-    def _node(self, place: Place, statx: Statx) -> Node | None:
-        """Return the node of what is at a place now, if the kernel holds one whose attributes it keeps."""
-        mount = self._server.views.known(place.view, place.mount)
-        if mount is None or not mount.private or not isinstance(mount.source, Source):
+    def _find(self, place: Place, statx: Statx) -> Node | Directory | None:
+        """Return what the kernel keeps something of that is at a place now.
+
+        That is the node in a private tree, and the directory in a source of which names are granted. What is kept of
+        files there goes with their names.
+        """
+        views = self._server.views
+        # What a private tree shows the kernel knows by its view only, a shared source by any.
+        mount = (views.known if place.mount.private else views.mount)(place.view, place.mount)
+        if mount is None or not isinstance(mount.source, Source):
             return None
         try:
             with owned(openat2(mount.source.fd, place.rel or b".", os.O_PATH | os.O_NOFOLLOW)) as fd:
@@ -80,6 +90,9 @@ class Elsewhere:
             return None
         key = mount.key(found)
         nodes = self._server.nodes
+        if not mount.private:
+            directory = nodes.find_directory(key)
+            return directory if directory is not None and directory.leased else None
         if found.is_directory:
             return mount.nodes.get(key)
         return nodes.find_file(key)

@@ -21,7 +21,7 @@ from typing import Final
 from volfuse.fs import files as fs_files
 from volfuse.fs.descriptors import self_path
 from volfuse.transport.kernel.mounts import MountState
-from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File, Handle, OpenFile
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, Fd, File, Handle, OpenFile, RootFd
 from volfuse.transport.kernel.passthrough import Passthrough
 from volfuse.transport.kernel.wire.flags import FOPEN
 
@@ -38,13 +38,15 @@ class OpenDirectory:
     """One open directory.
 
     Attributes:
-        fd: of the source; -1 for a directory that only the view has.
+        fd: of the source; -1 for a directory that only the view has, and while there is a `holder`.
+        holder: descriptor to open it by when it is read: the kernel may have kept its listing.
         position: offset in the source that the next reading is at, if it is read as a stream.
         listing: encoded once where the view adds names; None elsewhere.
     """
 
     node: DirectoryNode
-    fd: int
+    fd: int = -1
+    holder: Fd | RootFd | None = None
     position: int = 0
     listing: list[tuple[bytes, int, int]] | None = None
 
@@ -77,11 +79,14 @@ class Handles:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
 
     def directory(self, number: int) -> OpenDirectory:
-        """Return an open directory; EBADF if there is none."""
+        """Return an open directory, which can be read now; EBADF if there is none."""
         try:
-            return self.directories[number]
+            opened = self.directories[number]
         except KeyError:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+        if (holder := opened.holder) is not None:
+            self._open_directory(opened, holder)
+        return opened
 
     def share(self, node: File, flags: int) -> Handle | None:
         """Give a handle for reading of a file that is open for reading already; None if it is not."""
@@ -206,6 +211,14 @@ class Handles:
             self._next += 1
             self.directories[number] = opened
         return number
+
+    def _open_directory(self, opened: OpenDirectory, holder: Fd | RootFd) -> None:
+        fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=holder.fd)
+        with self._lock:
+            if opened.holder is not None:
+                opened.fd, opened.holder = fd, None
+                return
+        os.close(fd)  # another thread was faster
 
     def release_directory(self, number: int) -> None:
         """Close an open directory."""

@@ -31,6 +31,7 @@ _WANTED: Final = (
     | Init.FLOCK_LOCKS
     | Init.ATOMIC_O_TRUNC
     | Init.BIG_WRITES
+    | Init.AUTO_INVAL_DATA
     | Init.DONT_MASK
     | Init.HAS_IOCTL_DIR
     | Init.DO_READDIRPLUS

@@ -1,6 +1,6 @@
 cimport cython
 
-from volfuse.transport.kernel.mounts cimport MountState
+from volfuse.transport.kernel.mounts cimport MountState, Timeouts
 
 @cython.final
 cdef class Fd:
@@ -16,11 +16,14 @@ cdef class Directory:
     cdef readonly dict fresh
     cdef public object holder
     cdef readonly bytes key
+    cdef public bint leased
     cdef public bytes name
     cdef public Py_ssize_t nodes
     cdef public Directory parent
     cdef public bint pinned
     cdef public bint used
+    cdef public bytes stamp
+    cdef public object watch
 
 @cython.final
 cdef class OpenFile:
@@ -35,11 +38,14 @@ cdef class OpenFile:
 cdef class File:
     cdef readonly unsigned long long id
     cdef readonly bytes key
+    cdef public bint lasting
+    cdef public bint mappable
     cdef public MountState mount
     cdef public bytes name
     cdef public unsigned long long nlookup
     cdef public OpenFile opened
     cdef public Directory parent
+    cdef public Timeouts timeouts
 
 @cython.final
 cdef class Handle:

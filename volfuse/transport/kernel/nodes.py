@@ -21,7 +21,8 @@ from typing import Final
 from volfuse.fs.descriptors import Caller
 from volfuse.fs.source import Source
 from volfuse.fs.view import Mount, View
-from volfuse.transport.kernel.mounts import MountState
+from volfuse.fs.watching import Watch
+from volfuse.transport.kernel.mounts import MountState, Timeouts
 
 __all__ = ["ROOT_ID", "Directory", "DirectoryNode", "Fd", "File", "Node", "NodeTable", "OpenFile"]
 
@@ -62,9 +63,12 @@ class Directory:
         used: since the last look of the evictor.
         fresh: node ids of the views that got its attributes lately, with the time (monotonic, ns).
         nodes: how many views show it.
+        watch: what tells of the host's changes; None if nothing does, and then names and attributes are not granted.
+        leased: names have been granted in it.
+        stamp: `Statx.changed` of the last attributes that the kernel was given to keep.
     """
 
-    __slots__ = ("fresh", "holder", "key", "name", "nodes", "parent", "pinned", "used")
+    __slots__ = ("fresh", "holder", "key", "leased", "name", "nodes", "parent", "pinned", "stamp", "used", "watch")
 
     def __init__(self, key: bytes, parent: Directory | None, name: bytes) -> None:
         self.key = key
@@ -75,6 +79,9 @@ class Directory:
         self.used = False
         self.fresh: dict[int, int] = {}
         self.nodes = 0  # guarded by NodeTable.lock
+        self.watch: Watch | None = None  # guarded by Leasing._lock
+        self.leased = False
+        self.stamp = b""
 
 
 class Handle:
@@ -149,19 +156,32 @@ class File:
     Attributes:
         parent: where it was seen last; None if it has no name (O_TMPFILE).
         mount: through which it was seen last.
+        timeouts: the shortest of all mounts that have shown it, since the kernel keeps its attributes once for all.
         opened: while handles are open, and for a moment after. Guarded by the table of handles.
+        lasting: the kernel may have attributes of it that it does not ask for again by itself.
+        mappable: it was open for reading and writing: it may be mapped still, which is seen by nobody.
     """
 
-    __slots__ = ("id", "key", "mount", "name", "nlookup", "opened", "parent")
+    __slots__ = ("id", "key", "lasting", "mappable", "mount", "name", "nlookup", "opened", "parent", "timeouts")
 
     def __init__(self, number: int, key: bytes, mount: MountState, parent: Directory | None, name: bytes) -> None:
         self.id = number
         self.key = key
         self.mount = mount
+        self.timeouts: Timeouts = mount.file_timeouts
         self.parent = parent
         self.name = name
         self.nlookup = 0  # guarded by NodeTable.lock
         self.opened: OpenFile | None = None
+        self.lasting = False
+        self.mappable = False
+
+    def is_written(self) -> bool:
+        """Whether a program has it open for writing, or mapped."""
+        if self.mappable:
+            return True
+        opened = self.opened
+        return opened is not None and any(handle.writes for handle in list(opened.handles.values()))
 
 
 class DirectoryNode:
@@ -263,6 +283,8 @@ class NodeTable:
                 node.parent = parent
                 node.name = name
             node.mount = mount
+            if mount.file_timeouts.attr_ns < node.timeouts.attr_ns:
+                node.timeouts = mount.file_timeouts
             node.nlookup += 1
             return node
         finally:

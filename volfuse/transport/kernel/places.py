@@ -66,6 +66,10 @@ class OpenDirectories:
         directory.used = True
         return directory.holder or self._open(directory, node.mount, statx)
 
+    def holder(self, directory: Directory, mount: MountState, statx: Statx) -> Fd | RootFd:
+        """Return the descriptor of a directory of a mount's source."""
+        return directory.holder or self._open(directory, mount, statx)
+
     def pin(self, node: File, statx: Statx) -> Fd:
         """Open a file without following or reading it, and make sure that it is the node's.
 

@@ -14,6 +14,7 @@ cdef class Reader(Request):
     cdef readonly object stream
     cdef readonly object thread
     cdef readonly object turn
+    cdef public bint waits
 
     cpdef set_umask(self, int mask)
 
@@ -39,3 +40,6 @@ cdef class Session:
     cdef set _hanging
     cdef object _wake
     cdef object _monitor
+
+    cpdef send(self, bytes message)
+    cpdef notify(self, bytes message)

@@ -58,15 +58,17 @@ class Reader(Request):
 
     Attributes:
         busy: unique of the request under way, 0 between two.
+        waits: for others, with nothing done yet.
     """
 
-    __slots__ = ("_session", "_umask", "busy", "statx", "stream", "thread", "turn")
+    __slots__ = ("_session", "_umask", "busy", "statx", "stream", "thread", "turn", "waits")
 
     def __init__(self, session: Session) -> None:
         super().__init__(_BUFFER_BYTES)
         self._session = session
         self._umask = -1
         self.busy = 0
+        self.waits = False
         self.statx = Statx()
         self.stream = DirectoryStream(_STREAM_BYTES)
         self.turn = threading.Event()
@@ -212,7 +214,7 @@ class Session:
         under_way = {reader.busy: reader for reader in list(self._all) if reader.opcode in CHANGING}
         under_way.pop(0, None)
         hanging = self._hanging & under_way.keys()
-        while waiting := {u for u, reader in under_way.items() if reader.busy == u and u not in hanging}:
+        while waiting := {u for u, r in under_way.items() if r.busy == u and not r.waits and u not in hanging}:
             if time.monotonic() >= deadline:
                 hanging |= waiting
                 break
@@ -260,6 +262,22 @@ class Session:
             OSError: ENOENT if the kernel knows no such request or node (any more).
         """
         os.write(self.fd, message)
+
+    def notify(self, message: bytes) -> bool:
+        """Send a notification about something that the kernel may not hold any more; false if it does not."""
+        try:
+            self.send(message)
+        except OSError as exc:
+            if exc.errno != errno.ENOTDIR and exc.errno not in _AGAIN and exc.errno not in _ENDED:
+                raise
+            return exc.errno != errno.ENOENT
+        return True
+
+    def let_read(self) -> None:
+        """Let another thread read on, if this one has the reading."""
+        reader = self.reader
+        if reader is not None and reader.thread is threading.current_thread():
+            self.hand_over(reader)
 
     def unexpected(self, opcode: int, exc: Exception) -> int:
         """Count and log an exception that no handler should let out; return the errno to answer."""

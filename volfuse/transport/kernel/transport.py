@@ -39,6 +39,7 @@ from volfuse.transport.kernel.session import Session
 from volfuse.transport.kernel.undo import Undo
 from volfuse.transport.kernel.viewstates import ViewStates
 from volfuse.transport.kernel.wire.flags import Init
+from volfuse.transport.kernel.wire.opcodes import NOTIFY_NEEDS_MINOR, Notify
 from volfuse.transport.stalemounts import take_over
 
 __all__ = ["KernelTransport"]
@@ -48,6 +49,8 @@ _log = logging.getLogger(__name__)
 _STOP_DEADLINE_S: Final = 10.0
 _OPEN_DIRECTORIES: Final = 256
 _IDLE_FILES: Final = 64
+_CAN_LEASE: Final = Init.HAS_EXPIRE_ONLY | Init.AUTO_INVAL_DATA
+_CANNOT_LEASE: Final = "the kernel cannot be told to ask for a name again (Linux 6.2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ class KernelTransport:
     """Serves a table of views on /dev/fuse.
 
     Args:
-        exact: no attribute timeout at all for shared sources (`coherence=exact`).
         watcher: hears sources, so that watchers in views can be told; None leaves that.
+        lease_watcher: hears sources, as soon as can be and whoever did it; without one nothing is leased.
         passthrough: false leaves reads and writes to the daemon, as where privilege or kernel are missing.
     """
 
@@ -81,14 +84,14 @@ class KernelTransport:
         table: ViewTable,
         reason: str = "",
         *,
-        exact: bool = False,
         passthrough: bool = True,
         watcher: SourceWatcher | None = None,
+        lease_watcher: SourceWatcher | None = None,
     ) -> None:
         self.reason = reason
         self.watcher = watcher
         self._table = table
-        self._exact = exact
+        self._lease_watcher = lease_watcher
         self._passthrough = passthrough
         self._mountpoint = b""
         self._running: Running | None = None
@@ -127,6 +130,12 @@ class KernelTransport:
         if not reason:
             return DataPath(DataRoute.PASSTHROUGH)
         return DataPath.through_daemon(private=mount.private, reason=reason)
+
+    def strict_because(self, view: View, mount: Mount) -> str:
+        """Say why a mount is strict although leases were chosen: known once it is used."""
+        running = self._running
+        state = running.server.views.known(view, mount) if running is not None else None
+        return state.strict_because if state is not None else ""
 
     def settle(self) -> None:
         """Return when the changes that are under way now have been published, or hang."""
@@ -175,6 +184,7 @@ class KernelTransport:
         if not running.session.done.wait(_STOP_DEADLINE_S / 10):
             mounting.abort(running.connection)
         running.locks.close()
+        running.server.leasing.close()
         if not running.session.join(_STOP_DEADLINE_S):
             _log.error("kernel transport: requests are still under way after %.0f s, left behind", _STOP_DEADLINE_S)
             return
@@ -196,8 +206,11 @@ class KernelTransport:
         failures = Failures()
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         handles = Handles(Passthrough(fd, agreed.passthrough), min(_IDLE_FILES, soft // 16))
-        views = ViewStates(self._table, exact=self._exact)
-        server = Server(views, handles, min(_OPEN_DIRECTORIES, max(soft // 4, 16)))
+        views = ViewStates(self._table)
+        open_limit = min(_OPEN_DIRECTORIES, max(soft // 4, 16))
+        no_leases = "" if _CAN_LEASE in agreed.flags else _CANNOT_LEASE
+        server = Server(views, handles, open_limit, self._lease_watcher, no_leases)
+        server.leasing.prunes = agreed.minor >= NOTIFY_NEEDS_MINOR[Notify.PRUNE]
         # The locks answer through the session, the session answers with operations that need the locks.
         locks = Locks(lambda reply: server.session.send(reply), failures)
         themes = (
@@ -212,5 +225,7 @@ class KernelTransport:
             Others(server, handles),
         )
         handlers = handlers_of(*(theme.handlers() for theme in themes))
-        server.session = session = Session(fd, handlers, Undo(server, handles), server.tidy, failures)
+        server.session = server.leasing.session = session = Session(
+            fd, handlers, Undo(server, handles), server.tidy, failures
+        )
         return Running(fd, connection, session, server, Elsewhere(server), handles, locks, failures, agreed)

@@ -14,15 +14,10 @@ __all__ = ["ViewStates"]
 
 
 class ViewStates:
-    """Mount states by container; renaming a container keeps them.
+    """Mount states by container; renaming a container keeps them."""
 
-    Args:
-        exact: no attribute timeouts at all for shared sources (`coherence=exact`).
-    """
-
-    def __init__(self, table: ViewTable, *, exact: bool) -> None:
+    def __init__(self, table: ViewTable) -> None:
         self.table = table
-        self._exact = exact
         self._lock = threading.Lock()
         self._states: dict[str, tuple[tuple[Mount, ...], dict[int, MountState]]] = {}  # guarded by self._lock
 
@@ -35,7 +30,7 @@ class ViewStates:
             state = known[1].get(id(mount))
             if state is None:
                 kind = file_system_type(mount.source.fd) if isinstance(mount.source, Source) else 0
-                state = known[1][id(mount)] = MountState(mount, exact=self._exact, file_system=kind)
+                state = known[1][id(mount)] = MountState(mount, file_system=kind)
             return state
 
     def known(self, view: View, mount: Mount) -> MountState | None:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from volfuse.core.coherence import Coherence
 from volfuse.core.viewplan import PlannedMount, Sharing, ViewPlan
 from volfuse.fs.viewtable import ViewTable
+from volfuse.fs.watching import SourceWatcher
 from volfuse.transport.kernel import KernelTransport
 from volfuse.transport.kernel.negotiation import Agreement
 from volfuse.transport.kernel.nodes import ROOT_ID, DirectoryNode
@@ -33,28 +36,37 @@ OPCODES = sorted(set(Opcode) - {Opcode.SYNCFS})
 class Kernel:
     """Plays the kernel's part: sends requests to handlers by hand."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, watcher: SourceWatcher | None = None) -> None:
         # Handlers set the umask of their thread, which a reader has for itself and a test has not.
         self._umask = os.umask(0o022)
         for name in ("root", "vol/dir"):
             (base / name).mkdir(parents=True)
         (base / "vol/file").write_bytes(b"content")
+        (base / "root/file").write_bytes(b"content")
+        for coherence in Coherence:
+            (base / coherence.value / "dir").mkdir(parents=True)
+            (base / coherence.value / "file").write_bytes(b"content")
         table = ViewTable(os.stat(base).st_dev)
         mounts = (
             PlannedMount((), os.fsencode(base / "root"), sharing=Sharing.PRIVATE),
             PlannedMount((b"vol",), os.fsencode(base / "vol")),
             PlannedMount((b"ro",), os.fsencode(base / "vol"), readonly=True),
+            PlannedMount((b"exact",), os.fsencode(base / "vol"), coherence=Coherence.EXACT),
+            PlannedMount((b"ro-lease",), os.fsencode(base / "lease"), readonly=True, coherence=Coherence.LEASE),
+            *(PlannedMount((b"as", os.fsencode(c.value)), os.fsencode(base / c.value), coherence=c) for c in Coherence),
         )
         for name in ("one", "two"):
             table.attach(ViewPlan(f"id of {name}", name, mounts))
         self.fd = os.memfd_create("device")
-        transport = KernelTransport(table)
-        self.running: Running = transport.compose(self.fd, -1, Agreement(45, 0, Init.SETXATTR_EXT))
+        transport = KernelTransport(table, lease_watcher=watcher)
+        flags = Init.SETXATTR_EXT | Init.HAS_EXPIRE_ONLY | Init.AUTO_INVAL_DATA
+        self.running: Running = transport.compose(self.fd, -1, Agreement(45, 0, flags))
+        self.pid = 0
         self.reader = Reader(self.running.session)
 
     def send(self, opcode: int, nodeid: int, body: bytes) -> bytes | None:
         length = requests.HEADER_SIZE + len(body)
-        header = requests.HEADER.pack(length, opcode, 2, nodeid, os.getuid(), os.getgid(), 0, 0)
+        header = requests.HEADER.pack(length, opcode, 2, nodeid, os.getuid(), os.getgid(), self.pid, 0)
         self.reader.buffer[:length] = header + body
         self.reader.parse(length)
         handler = self.running.session.handlers[opcode]
@@ -80,6 +92,7 @@ class Kernel:
 
     def close(self) -> None:
         self.running.handles.close_all()
+        self.running.server.leasing.close()
         self.running.locks.close()
         os.umask(self._umask)
         os.close(self.fd)
@@ -230,6 +243,85 @@ def test_directory_nodes_say_which_views_have_fresh_attributes(kernel: Kernel) -
     assert isinstance(node, DirectoryNode)
     assert node.directory is not None
     assert two not in node.directory.fresh
+
+
+TICK = (0, 0, 0, 1_000_000)
+NOTHING = (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ((b"as", b"strict"), TICK),
+        ((b"as", b"lease"), TICK),
+        ((b"as", b"exact"), NOTHING),
+        ((b"ro",), NOTHING),
+        ((), (1 << 30, 1 << 30, 0, 0)),
+    ],
+)
+def test_how_long_the_kernel_keeps_a_file(
+    kernel: Kernel, place: tuple[bytes, ...], expected: tuple[int, int, int, int]
+) -> None:
+    reply = kernel.send(Opcode.LOOKUP, kernel.lookup(b"one", *place), b"file\0")
+    assert reply is not None
+    assert struct.unpack("<QQII", reply[32:56]) == expected
+    reply = kernel.send(Opcode.GETATTR, int.from_bytes(reply[16:24], "little"), bytes(16))
+    assert reply is not None
+    assert struct.unpack("<QI", reply[16:28]) == (expected[1], expected[3])
+
+
+def test_a_file_that_an_exact_mount_shows_is_exact_in_all_views(kernel: Kernel) -> None:
+    def timeouts(view: bytes, mount: bytes, name: bytes) -> tuple[int, ...]:
+        reply = kernel.send(Opcode.LOOKUP, kernel.lookup(view, mount), name + b"\0")
+        assert reply is not None
+        return struct.unpack("<QQII", reply[32:56])
+
+    assert timeouts(b"one", b"vol", b"file") == TICK
+    assert timeouts(b"two", b"exact", b"file") == NOTHING
+    assert timeouts(b"one", b"vol", b"file") == NOTHING
+    reply = kernel.send(Opcode.GETATTR, kernel.lookup(b"one", b"vol", b"file"), bytes(16))
+    assert reply is not None
+    assert struct.unpack("<QI", reply[16:28]) == (0, 0)
+    assert timeouts(b"one", b"vol", b"dir") == TICK
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("strict", TICK), ("lease", TICK), ("exact", NOTHING)])
+def test_how_long_the_kernel_keeps_a_directory(
+    kernel: Kernel, choice: str, expected: tuple[int, int, int, int]
+) -> None:
+    reply = kernel.send(Opcode.LOOKUP, kernel.lookup(b"one", b"as", choice.encode()), b"dir\0")
+    assert reply is not None
+    assert struct.unpack("<QQII", reply[32:56]) == expected
+    node = kernel.running.server.nodes.node(int.from_bytes(reply[16:24], "little"))
+    assert node.mount.coherence is Coherence(choice)
+
+
+@pytest.mark.parametrize("choice", [b"strict", b"lease"])
+@pytest.mark.parametrize("replaced", [True, False])
+def test_an_open_comes_too_late_once_and_not_twice(
+    kernel: Kernel, tmp_path: Path, choice: bytes, replaced: bool
+) -> None:
+    source = tmp_path / choice.decode() / "file"
+    kernel.pid = os.getpid()
+
+    def disturb(content: bytes) -> None:
+        source.unlink()
+        if replaced:
+            source.write_bytes(content)
+
+    node = kernel.lookup(b"one", b"as", choice, b"file")
+    disturb(b"first")
+    with pytest.raises(OSError, match="Stale"):
+        open_file(kernel, node)
+    source.unlink(missing_ok=True)
+    source.write_bytes(b"second")
+    node = kernel.lookup(b"one", b"as", choice, b"file")
+    disturb(b"third")
+    handle = open_file(kernel, node)
+    assert os.pread(kernel.running.handles.file(handle).fd, 100, 0) == b"second"
+    release(kernel, node, handle)
+    late = kernel.running.server.misses.late
+    assert late == {}
 
 
 @settings(max_examples=400, deadline=None)

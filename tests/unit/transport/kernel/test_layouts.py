@@ -66,6 +66,7 @@ SIZES_7_45 = {
     "fuse_notify_inval_inode_out": 24,
     "fuse_notify_inval_entry_out": 16,
     "fuse_notify_delete_out": 24,
+    "fuse_notify_prune_out": 16,
     "fuse_backing_map": 16,
     "fuse_lseek_in": 24,
     "fuse_lseek_out": 8,

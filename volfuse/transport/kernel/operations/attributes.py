@@ -74,7 +74,7 @@ class Attributes:
         if isinstance(node, DirectoryNode):
             pinned = server.directories.of(node, reader.statx)
         else:
-            pinned = server.directories.pin(node, reader.statx)
+            pinned = server.pin(reader, node)
         fd = pinned.fd
         content = node.opened if isinstance(node, File) and valid & (_SIZE | _ATIME | _MTIME) else None
         if content is not None:
@@ -98,7 +98,7 @@ class Attributes:
             content.content = reader.statx.at(fd, b"").content()
         if isinstance(node, DirectoryNode):
             server.changed(node.directory, reader.nodeid)
-        return server.attr_reply(reader, node)
+        return server.attr_reply(reader, node, True)
 
     def _publish(self, reader: Reader, node: Node, valid: int, size: int, handle: int) -> None:
         feed = self._server.feed
@@ -112,10 +112,12 @@ class Attributes:
 
     def statx(self, reader: Reader) -> bytes:
         """Answer with attributes and the birth time, which GETATTR has no room for."""
-        node = self._server.nodes.node(reader.nodeid)
-        found = self._server.getattr(reader, node)
+        server = self._server
+        node = server.nodes.node(reader.nodeid)
+        version = server.leasing.version()
+        found = server.getattr(reader, node)
         mount = node.mount
-        timeouts = mount.file_timeouts if isinstance(node, File) else mount.timeouts
+        timeouts = server.attr_timeouts(node, found, version)
         if isinstance(found, Statx):
             fields = found.fields()
             # The device is the view's own, which the kernel fills in.
@@ -165,7 +167,7 @@ def _time(valid: int, given: int, now: int, seconds: int, nanoseconds: int) -> T
 
 def _statfs(server: Server, reader: Reader, node: Node) -> os.statvfs_result:
     if isinstance(node, File):
-        pinned = server.directories.pin(node, reader.statx)
+        pinned = server.pin(reader, node)
         return os.fstatvfs(pinned.fd)
     if node.directory is not None:
         holder = server.directories.of(node, reader.statx)

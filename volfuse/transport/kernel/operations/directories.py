@@ -16,7 +16,7 @@ from volfuse.fs.inodes import ROOT_INODE
 from volfuse.sys.getdents import DIRENT_HEAD, DIRENT_NAME_AT
 from volfuse.sys.statx import Statx
 from volfuse.transport.kernel.handles import Handles, OpenDirectory
-from volfuse.transport.kernel.nodes import DirectoryNode
+from volfuse.transport.kernel.nodes import DirectoryNode, Fd, RootFd
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.encoding import ENTRY_BYTES, encode_dirents, error, reply
@@ -65,13 +65,23 @@ class Directories:
         server = self._server
         node = server.nodes.directory_node(reader.nodeid)
         server.feed.asked.add(reader.pid)
-        fd = -1
-        if node.directory is not None:
-            holder = server.holder(reader, node)
-            fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=holder.fd)
-        number = self._handles.add_directory(OpenDirectory(node, fd))
-        flags = _CACHED if node.mount.private and node.view is not None else 0
+        holder = server.holder(reader, node) if node.directory is not None else None
+        number = self._handles.add_directory(OpenDirectory(node, holder=holder))
+        flags = _CACHED if self._may_be_kept(node, holder) else 0
         return reply(reader.unique, _OPEN_OUT.pack(number, flags, 0))
+
+    def _may_be_kept(self, node: DirectoryNode, holder: Fd | RootFd | None) -> bool:
+        """Say whether the kernel may keep a listing.
+
+        That of a shared directory it keeps for as long as the modification time is the same, which it asks for again
+        once its attributes have been dropped.
+        """
+        mount = node.mount
+        if mount.private or node.directory is None or holder is None:
+            return mount.private and node.view is not None
+        if not mount.leases or node.own is not None:
+            return False
+        return self._server.leasing.watch(mount, node.directory, holder.fd) and mount.fine_times
 
     def readdir(self, reader: Reader) -> bytes:
         """Answer with names."""
@@ -91,15 +101,15 @@ class Directories:
         return reply(reader.unique, b"".join(parts))
 
     def readdirplus(self, reader: Reader) -> bytes:
-        """Answer with names and, in a private tree, the nodes behind them.
+        """Answer with names and, where they may be kept, the nodes behind them.
 
-        A name of a shared source is asked for again when it is used, so its node would be given for nothing.
+        Another name is asked for again when it is used, so its node would be given for nothing.
         """
         handle, offset, size, _, _, _ = _READ_IN.unpack_from(reader.buffer, HEADER_SIZE)
         opened = self._handles.directory(handle)
         if _is_stream(opened):
             stream_bytes = max(size * _SHORTEST_BYTES // (ENTRY_BYTES + _SHORTEST_BYTES + 8), _LONGEST_BYTES)
-            if opened.node.mount.private:
+            if opened.node.mount.private or opened.node.mount.leases:
                 return reply(reader.unique, self._stream_nodes(reader, opened, offset, stream_bytes))
             return reply(reader.unique, self._stream(reader, opened, offset, stream_bytes, _NOTHING))
         parts, room = [], size

@@ -21,7 +21,7 @@ cdef class Files:
     cpdef bytes flush(self, Reader reader)
     cdef bytes _created(
         self, Reader reader, DirectoryNode parent, Directory directory, bytes name, unsigned int flags, int fd,
-        bint reading)
+        bint reading, bint new=*)
     cdef _changes(self, Reader reader, Handle handle, MountState mount)
     cdef int _open(self, Reader reader, File node, unsigned int flags) except -1
-    cdef int _reopen(self, Reader reader, File node, unsigned int flags, object cause) except -1
+    cdef int _reopen(self, Reader reader, File node, unsigned int flags) except -1

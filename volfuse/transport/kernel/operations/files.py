@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Mapping
 
 from volfuse.core.feed import ChangeKind
@@ -13,8 +14,8 @@ from volfuse.sys.credentials import acting_as
 from volfuse.sys.raw import u32, u64
 from volfuse.transport.kernel.handles import Handles
 from volfuse.transport.kernel.locks import Locks
-from volfuse.transport.kernel.mounts import MountState
-from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File, Handle
+from volfuse.transport.kernel.mounts import NAME_AND_TICK, MountState
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, Fd, File, Handle, RootFd
 from volfuse.transport.kernel.places import stale
 from volfuse.transport.kernel.rules import check_absent
 from volfuse.transport.kernel.server import Server
@@ -69,6 +70,10 @@ class Files:
             fd = self._open(reader, node, flags)
             handle = self._handles.add_file(node, flags, fd, reading=not flags & _WRITES)
         open_flags = self._handles.open_flags(handle, reader.statx.mode)
+        if flags & _WRITES:
+            node.mappable = node.mappable or flags & os.O_ACCMODE == os.O_RDWR
+            if node.mount.leases or node.lasting:
+                self._server.leasing.drop_file(node)
         if flags & _CHANGES:
             self._changes(reader, handle, self._server.feed.mount_of(reader, node))
         if not flags & _WRITES and not self._locks.held(handle):
@@ -89,7 +94,12 @@ class Files:
         assert directory is not None
         reading = self._handles.needs_no_writer(parent.mount, directory)
         wanted = flags & os.O_EXCL if reading else flags
-        fd = fs_files.create_fd_at(parent.mount.mount, holder.fd, name, wanted, mode, caller)
+        try:
+            fd = fs_files.create_fd_at(parent.mount.mount, holder.fd, name, wanted, mode, caller)
+        except OSError as exc:
+            if exc.errno != errno.ESTALE:
+                raise
+            return self._too_late(reader, parent, directory, name, flags, holder)
         server.feed.entry(reader, _CREATE, parent, name)
         server.changed(directory, reader.nodeid)
         return self._created(reader, parent, directory, name, flags, fd, reading)
@@ -140,6 +150,24 @@ class Files:
         fs_files.fsync(fd, data_only=bool(flags & FUSE_FSYNC_FDATASYNC))
         return error(reader.unique, 0)
 
+    def _too_late(
+        self, reader: Reader, parent: DirectoryNode, directory: Directory, name: bytes, flags: int, holder: Fd | RootFd
+    ) -> bytes:
+        """Have the kernel try again to make a file, since there is one by now; the second time open that.
+
+        The kernel takes it for made and does not ask whether the caller may open it, so it is opened as the caller.
+        """
+        misses = self._server.misses
+        if reader.pid not in misses.late:
+            misses.missed(reader.pid)
+            raise stale()
+        with acting_as(reader.uid, reader.gid):
+            fd = os.open(name, flags & ~(os.O_CREAT | os.O_DIRECT) | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=holder.fd)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise stale()
+        return self._created(reader, parent, directory, name, flags, fd, not flags & _WRITES, False)
+
     def _created(
         self,
         reader: Reader,
@@ -149,16 +177,24 @@ class Files:
         flags: int,
         fd: int,
         reading: bool,
+        new: bool = True,
     ) -> bytes:
-        """Answer with the node and the handle of a file that has just been made."""
+        """Answer with the node and the handle of a file that has just been made, or found instead."""
         server, handles, mount = self._server, self._handles, parent.mount
+        version = server.leasing.version()
         try:
             found = reader.statx.at(fd, b"")
         except OSError:
             os.close(fd)
             raise
-        node = server.nodes.give_file(mount.key(found), mount, directory if name else None, name, new=True)
-        entry = encode_entry(node.id, mount.file_timeouts.entry, mount.inode(found), found.buffer)
+        key = mount.key(found)
+        node = server.nodes.give_file(key, mount, directory if name else None, name, new)
+        node.mappable = node.mappable or flags & os.O_ACCMODE == os.O_RDWR
+        timeouts = node.timeouts
+        leased = mount.leases and name and directory.watch is not None
+        if leased and server.leasing.grant(None, directory, parent.id, name, key, version):
+            timeouts = NAME_AND_TICK
+        entry = encode_entry(node.id, timeouts.entry, mount.inode(found), found.buffer)
         try:
             handle = handles.add_file(node, flags, fd, reading=reading)
         except OSError:
@@ -194,7 +230,7 @@ class Files:
         except OSError as exc:
             if exc.errno not in _GONE:
                 raise
-            return self._reopen(reader, node, flags, exc)
+            return self._reopen(reader, node, flags)
         try:
             if node.mount.key(reader.statx.at(fd, b"")) == node.key:
                 if flags & os.O_TRUNC:
@@ -204,10 +240,8 @@ class Files:
             os.close(fd)
             raise
         os.close(fd)
-        return self._reopen(reader, node, flags, None)
+        return self._reopen(reader, node, flags)
 
-    def _reopen(self, reader: Reader, node: File, flags: int, cause: OSError | None) -> int:
-        if node.opened is None:
-            raise stale() from cause
-        pinned = self._server.directories.pin(node, reader.statx)
+    def _reopen(self, reader: Reader, node: File, flags: int) -> int:
+        pinned = self._server.pin(reader, node)
         return fs_files.open_fd_at(node.mount.mount, pinned.fd, b"", flags)

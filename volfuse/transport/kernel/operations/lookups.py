@@ -7,7 +7,7 @@ from errno import ENOENT
 
 from volfuse.sys.raw import u64
 from volfuse.transport.kernel.mounts import ENDLESS
-from volfuse.transport.kernel.nodes import DirectoryNode
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode, Fd, RootFd
 from volfuse.transport.kernel.server import Server
 from volfuse.transport.kernel.session import Handler, Reader
 from volfuse.transport.kernel.wire.encoding import ATTR_BYTES, error, reply
@@ -45,14 +45,19 @@ class Lookups:
         if len(feed.looked) > _LOOKED:
             feed.looked.clear()
             feed.asked.clear()
-        if parent.own is None and parent.directory is not None:
+        directory = parent.directory
+        if parent.own is None and directory is not None:
             # Most requests of all are this: no exception for a name that is not there.
             holder = server.directories.of(parent, reader.statx)
+            if parent.mount.leases:
+                return self._leased(reader, parent, directory, name, holder)
             number = reader.statx.find(holder.fd, name)
+            if number == 0 and server.misses.late:
+                number = server.misses.hold(reader.pid, parent.mount, holder.fd, name, reader.statx)
             if number == 0:
                 if server.session.replayer and reader.statx.is_directory:
                     self._make_way(reader, parent)
-                return reply(reader.unique, server.entry(parent, parent.directory, name, reader.statx))
+                return reply(reader.unique, server.entry(parent, directory, name, reader.statx))
             absent = number == ENOENT and parent.mount.private
             return reply(reader.unique, _ABSENT) if absent else error(reader.unique, number)
         try:
@@ -61,6 +66,23 @@ class Lookups:
             if exc.errno == ENOENT and parent.mount.private and parent.view is not None:
                 return reply(reader.unique, _ABSENT)
             raise
+
+    def _leased(
+        self, reader: Reader, parent: DirectoryNode, directory: Directory, name: bytes, holder: Fd | RootFd
+    ) -> bytes:
+        """Answer where names are granted; but not to a thread that cannot be seen go on."""
+        server = self._server
+        if reader.pid in server.leasing.told:
+            server.leasing.look(reader, directory, parent.id, name)
+        version = server.version(parent, directory, holder) if reader.pid else -1
+        number = reader.statx.find(holder.fd, name)
+        if number == 0 and server.misses.late:
+            number = server.misses.hold(reader.pid, parent.mount, holder.fd, name, reader.statx)
+        if number:
+            return error(reader.unique, number)
+        if server.session.replayer and reader.statx.is_directory:
+            self._make_way(reader, parent)
+        return reply(reader.unique, server.entry(parent, directory, name, reader.statx, False, version, reader))
 
     def _make_way(self, reader: Reader, parent: DirectoryNode) -> None:
         """Have nothing replayed while the kernel moves a directory that it has at another place in this view.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from volfuse.core.feed import ChangeKind
+from volfuse.core.leases import Change
 from volfuse.fs import directories as fs_directories
 from volfuse.fs import files as fs_files
 from volfuse.fs import links as fs_links
 from volfuse.fs.descriptors import Caller, self_path
+from volfuse.fs.view import Mount
 from volfuse.sys.rename import RENAME_EXCHANGE, RENAME_NOREPLACE
 from volfuse.transport.kernel.nodes import Directory, DirectoryNode, File
-from volfuse.transport.kernel.places import stale
 from volfuse.transport.kernel.rules import (
     check_absent,
     check_renamable,
@@ -64,7 +65,7 @@ class Names:
     def readlink(self, reader: Reader) -> bytes:
         """Answer with what a link holds."""
         server = self._server
-        pinned = server.directories.pin(server.nodes.file(reader.nodeid), reader.statx)
+        pinned = server.pin(reader, server.nodes.file(reader.nodeid))
         return reply(reader.unique, fs_links.readlink_at(pinned.fd, b""))
 
     def symlink(self, reader: Reader) -> bytes:
@@ -109,7 +110,7 @@ class Names:
         self._check_one_mount(node, parent, name)
         parent, directory, dirfd, holder = self._writable(reader, name)
         parent.mount.mount.check_writable()
-        self._link(reader, node, dirfd, name, parent)
+        self._link(reader, node, dirfd, name)
         del holder
         server.feed.entry(reader, _LINK, parent, name)
         return self._made(reader, parent, directory, name, new=False)
@@ -120,10 +121,7 @@ class Names:
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
         check_unlink(parent, name)
-        holder = server.holder(reader, parent)
-        fs_links.unlink_at(parent.mount.mount, holder.fd, name)
-        server.feed.entry(reader, _DELETE, parent, name)
-        server.changed(parent.directory, reader.nodeid)
+        self._remove(reader, parent, name, fs_links.unlink_at, _DELETE)
         return error(reader.unique, 0)
 
     def rmdir(self, reader: Reader) -> bytes:
@@ -132,10 +130,7 @@ class Names:
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
         check_rmdir(parent, name)
-        holder = server.holder(reader, parent)
-        fs_links.rmdir_at(parent.mount.mount, holder.fd, name)
-        server.feed.entry(reader, _RMDIR, parent, name)
-        server.changed(parent.directory, reader.nodeid)
+        self._remove(reader, parent, name, fs_links.rmdir_at, _RMDIR)
         return error(reader.unique, 0)
 
     def rename(self, reader: Reader) -> bytes:
@@ -165,23 +160,63 @@ class Names:
         check_renamable(new_parent, new)
         old_holder = server.holder(reader, old_parent)
         new_holder = server.holder(reader, new_parent)
-        fs_links.rename_at(old_parent.mount.mount, old_holder.fd, old, new_holder.fd, new, flags)
-        exchange = flags & RENAME_EXCHANGE != 0
-        server.feed.moved(reader, old_parent, old, new_parent, new, b"exchange" if exchange else b"")
-        self._moved(reader, new_parent, new_holder.fd, new)
-        if exchange:
-            self._moved(reader, old_parent, old_holder.fd, old)
+        change = self._may_rename(reader, old_parent, old, new_parent, new)
+        moved = []
+        try:
+            fs_links.rename_at(old_parent.mount.mount, old_holder.fd, old, new_holder.fd, new, flags)
+            exchange = flags & RENAME_EXCHANGE != 0
+            server.feed.moved(reader, old_parent, old, new_parent, new, b"exchange" if exchange else b"")
+            moved = [(0, 1, self._moved(reader, new_parent, new_holder.fd, new))]
+            if exchange:
+                moved.append((1, 0, self._moved(reader, old_parent, old_holder.fd, old)))
+        finally:
+            if change is not None:
+                server.leasing.finish(change, (), moved)
         server.changed(old_parent.directory, old_id)
         if new_parent is not old_parent:
             server.changed(new_parent.directory, new_id)
         return error(reader.unique, 0)
 
-    def _moved(self, reader: Reader, parent: DirectoryNode, dirfd: int, name: bytes) -> None:
-        """Keep the place of what has just been given a name true, in all views."""
+    def _may_rename(
+        self, reader: Reader, old_parent: DirectoryNode, old: bytes, new_parent: DirectoryNode, new: bytes
+    ) -> Change | None:
+        old_directory, new_directory = old_parent.directory, new_parent.directory
+        assert old_directory is not None
+        assert new_directory is not None
+        if not old_directory.leased and not new_directory.leased:
+            return None
+        names = (old_directory, old_parent.id, old), (new_directory, new_parent.id, new)
+        return self._server.leasing.begin(reader, names)
+
+    def _remove(
+        self,
+        reader: Reader,
+        parent: DirectoryNode,
+        name: bytes,
+        remove: Callable[[Mount, int, bytes], None],
+        kind: ChangeKind,
+    ) -> None:
+        server = self._server
+        holder = server.holder(reader, parent)
+        directory = parent.directory
+        assert directory is not None
+        change = server.leasing.begin(reader, ((directory, parent.id, name),)) if directory.leased else None
+        removed: tuple[int, ...] = ()
+        try:
+            remove(parent.mount.mount, holder.fd, name)
+            removed = (0,)
+        finally:
+            if change is not None:
+                server.leasing.finish(change, removed)
+        server.feed.entry(reader, kind, parent, name)
+        server.changed(directory, parent.id)
+
+    def _moved(self, reader: Reader, parent: DirectoryNode, dirfd: int, name: bytes) -> bytes:
+        """Keep the place of what has just been given a name true, in all views; return its key."""
         try:
             found = reader.statx.at(dirfd, name)
         except OSError:  # gone or moved on already: whoever asks for the node finds that out (ESTALE)
-            return
+            return b""
         key = parent.mount.key(found)
         directory = parent.directory
         moved: Directory | File | None
@@ -195,6 +230,7 @@ class Names:
             with self._server.nodes.lock:
                 moved.parent = directory
                 moved.name = name
+        return key
 
     def _writable(self, reader: Reader, name: bytes) -> tuple[DirectoryNode, Directory, int, object]:
         """Return node, directory and descriptor to make a name in; keep the last value while using the descriptor."""
@@ -210,7 +246,8 @@ class Names:
     ) -> bytes:
         server = self._server
         holder = server.holder(reader, parent)
-        entry = server.entry(parent, directory, name, reader.statx.at(holder.fd, name), new)
+        version = server.version(parent, directory, holder)
+        entry = server.entry(parent, directory, name, reader.statx.at(holder.fd, name), new, version)
         server.changed(directory, parent.id)
         return reply(reader.unique, entry)
 
@@ -226,18 +263,15 @@ class Names:
         if own or node.mount.source is not parent.mount.source:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
 
-    def _link(self, reader: Reader, node: File, dirfd: int, name: bytes, parent: DirectoryNode) -> None:
+    def _link(self, reader: Reader, node: File, dirfd: int, name: bytes) -> None:
         server = self._server
         if node.opened is not None:  # also a file of O_TMPFILE, which has no name yet
             fd = node.opened.any_fd()
             if fd >= 0:
                 os.link(self_path(fd), name, dst_dir_fd=dirfd, follow_symlinks=True)
                 return
-        holder = server.directories.around(node, reader.statx)
-        server.stat_file(reader, node)
-        if not node.name:
-            raise stale()
-        fs_links.link_at(parent.mount.mount, holder.fd, node.name, dirfd, name)
+        pinned = server.pin(reader, node)
+        os.link(self_path(pinned.fd), name, dst_dir_fd=dirfd, follow_symlinks=True)
 
 
 def _caller(reader: Reader) -> Caller:

@@ -91,10 +91,10 @@ class Xattrs:
         return error(reader.unique, 0)
 
     def _pin(self, reader: Reader, node: Node) -> Fd | RootFd:
-        directories = self._server.directories
+        server = self._server
         if isinstance(node, DirectoryNode):
-            return directories.of(node, reader.statx)
-        return directories.pin(node, reader.statx)
+            return server.directories.of(node, reader.statx)
+        return server.pin(reader, node)
 
     def _changed(self, reader: Reader, node: Node, name: bytes) -> None:
         self._server.feed.node(reader, ChangeKind.XATTR, node, name)

@@ -132,6 +132,7 @@ _TABLE: tuple[tuple[str, str, int], ...] = (
     ("fuse_notify_inval_inode_out", "ino:Q off:q len:q", 12),
     ("fuse_notify_inval_entry_out", "parent:Q namelen:I flags:I", 12),
     ("fuse_notify_delete_out", "parent:Q child:Q namelen:I _padding:4x", 18),
+    ("fuse_notify_prune_out", "count:I _padding:4x spare:Q", 45),
     ("fuse_backing_map", "fd:i flags:I padding:Q", 40),
     ("fuse_lseek_in", "fh:Q offset:Q whence:I _padding:4x", 24),
     ("fuse_lseek_out", "offset:Q", 24),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Notify
 
-__all__ = ["delete", "inval_attributes", "inval_entry", "inval_inode"]
+__all__ = ["delete", "inval_attributes", "inval_entry", "inval_inode", "prune"]
 
 
 def _with_header(name: str) -> Struct:
@@ -18,6 +19,7 @@ def _with_header(name: str) -> Struct:
 _INODE: Final = _with_header("fuse_notify_inval_inode_out")
 _ENTRY: Final = _with_header("fuse_notify_inval_entry_out")
 _DELETE: Final = _with_header("fuse_notify_delete_out")
+_PRUNE: Final = _with_header("fuse_notify_prune_out")
 
 
 def inval_attributes(node_id: int) -> bytes:
@@ -42,3 +44,12 @@ def inval_entry(parent: int, name: bytes, flags: int = 0) -> bytes:
 def delete(parent: int, child: int, name: bytes) -> bytes:
     """Say that a name is gone, so that whoever watches hears of it. Takes the lock of the directory."""
     return _DELETE.pack(_DELETE.size + len(name) + 1, Notify.DELETE, 0, parent, child, len(name)) + name + b"\0"
+
+
+def prune(node_ids: Sequence[int]) -> bytes:
+    """Drop all names of nodes that nobody uses just now, in all directories. Takes no lock of a directory.
+
+    Source: fs/fuse/inode.c, fuse_try_prune_one_inode.
+    """
+    size = _PRUNE.size + 8 * len(node_ids)
+    return _PRUNE.pack(size, Notify.PRUNE, 0, len(node_ids), 0) + b"".join(n.to_bytes(8, "little") for n in node_ids)
