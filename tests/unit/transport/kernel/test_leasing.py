@@ -14,6 +14,7 @@ import pytest
 from tests.unit.transport.kernel.test_handlers import Kernel
 from volfuse.core.watching import CHANGES
 from volfuse.fs.watching import Listener
+from volfuse.transport.kernel import session
 from volfuse.transport.kernel.nodes import DirectoryNode, File
 from volfuse.transport.kernel.wire.layouts import LAYOUTS
 from volfuse.transport.kernel.wire.opcodes import Notify, Opcode
@@ -23,6 +24,8 @@ LEASE = (b"one", b"as", b"lease")
 OTHER = (b"two", b"as", b"lease")
 SETATTR = LAYOUTS["fuse_setattr_in"].struct
 FATTR_MODE = 1
+
+interpreted = pytest.mark.skipif(session.__file__.endswith(".so"), reason="a compiled class cannot be patched")
 
 
 class Watching:
@@ -107,6 +110,7 @@ def test_a_watch_ends_with_the_last_node(kernel: Kernel, watching: Watching) -> 
     assert watching.count == before - 1
 
 
+@interpreted
 @pytest.mark.parametrize("name", [b"file", b"dir"])
 def test_a_name_that_is_given_again_while_its_node_is_forgotten_stays_granted(kernel: Kernel, name: bytes) -> None:
     parent = kernel.lookup(*LEASE)
@@ -136,6 +140,7 @@ def test_the_reply_to_a_change_of_attributes_is_not_kept(kernel: Kernel) -> None
         assert struct.unpack("<Q", reply[16:24]) == (0,)
 
 
+@interpreted
 def test_a_new_node_that_the_kernel_has_not_taken_in_is_told_of_until_it_has(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
