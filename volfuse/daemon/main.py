@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -158,6 +159,7 @@ async def _serve(engine: Engine, workers: Workers, listener: socket.socket, sett
     _on_ending(lambda: loop.call_soon_threadsafe(ending.set))
     app = build_app(engine, workers, lambda: _findings(engine, settings))
     async with serve(app, listener):
+        gc.freeze()  # what there is now stays: a collection need not go through it, with everybody waiting
         notify("READY=1")
         _log.info("ready", root=str(settings.root), socket=settings.socket, views=str(settings.views), pid=os.getpid())
         await ending.wait()

@@ -383,7 +383,7 @@ class NodeTable:
         size = len(self.by_id)
         if size > self._most:
             self._most = size
-        elif size * _SPARSE < self._most:
+        elif self._most > _FEW and size * _SPARSE < self._most:
             self._most = max(size, _FEW)
             self.emptied = True
             self.by_id = dict(self.by_id)

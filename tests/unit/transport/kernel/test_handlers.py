@@ -124,6 +124,26 @@ def test_forgetting_brings_the_table_back(kernel: Kernel) -> None:
     assert len(kernel.running.server.nodes) == before
 
 
+def test_memory_is_given_back_after_many_nodes_were_forgotten_and_not_after_each(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    """To give it back takes a collection, with every request waiting."""
+    nodes, directory = kernel.running.server.nodes, kernel.lookup(b"one", b"vol")
+    given_nodes = []
+    for number in range(5000):
+        (tmp_path / f"vol/{number}").touch()
+        reply = kernel.send(Opcode.LOOKUP, directory, b"%d\0" % number)
+        assert reply is not None
+        given_nodes.append(reply[16:24])
+    for node in given_nodes:
+        assert not nodes.emptied or len(nodes) < 1000
+        kernel.send(Opcode.FORGET, int.from_bytes(node, "little"), (1).to_bytes(8, "little"))
+    assert nodes.emptied
+    nodes.emptied = False
+    kernel.send(Opcode.FORGET, kernel.lookup(b"one", b"vol", b"file"), (1).to_bytes(8, "little"))
+    assert not nodes.emptied
+
+
 def test_node_ids_are_not_used_again(kernel: Kernel, tmp_path: Path) -> None:
     first = kernel.lookup(b"one", b"vol", b"file")
     kernel.send(Opcode.FORGET, first, (1).to_bytes(8, "little"))
