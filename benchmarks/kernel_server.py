@@ -28,7 +28,7 @@ def main() -> None:
         shared = PlannedMount((b"vol",), base + b"/vol", coherence=coherence)
         mounts = (PlannedMount((), root, sharing=Sharing.PRIVATE), shared)
         table.attach(ViewPlan(f"id-{number}", f"c{number}", mounts))
-    watcher = DirectoryWatcher(pause_s=0.004)
+    watcher = DirectoryWatcher(at_once=True)
     transports: dict[str, Transport] = {
         "kernel": KernelTransport(table),
         "kernel-lease": KernelTransport(table, lease_watcher=watcher),

@@ -71,7 +71,8 @@ def _watch(heard: _Heard, directory: str) -> None:
     print("watching", flush=True)
     begun = False
     while True:
-        for _, _, _, name in inotify.events(os.read(instance, 1 << 16)):
+        data = os.read(instance, 1 << 16)
+        for _, _, _, name in inotify.events(bytearray(data), len(data)):
             if not begun:
                 begun = True
                 print("ready", flush=True)

@@ -42,7 +42,7 @@ class Inotify:
             data = os.read(self.fd, 1 << 20)
         except BlockingIOError:
             return []
-        return [self._text(*event) for event in inotify.events(data)]
+        return [self._text(*event) for event in inotify.events(bytearray(data), len(data))]
 
     def until(self, last: str, timeout_s: float = DEADLINE_S) -> list[str]:
         """Return what is heard up to an event, which must come."""

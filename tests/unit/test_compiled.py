@@ -8,8 +8,14 @@ import sys
 
 from tests.support import ROOT, compiled_environ
 
-SUITES = ("tests/unit/transport/kernel", "tests/unit/fs", "tests/unit/sys")
-MODULES = "volfuse.sys.statx", "volfuse.fs.files", "volfuse.transport.kernel.session"
+SUITES = (
+    "tests/unit/transport/kernel",
+    "tests/unit/fs",
+    "tests/unit/sys",
+    "tests/unit/watch",
+    "tests/unit/core/test_echoes.py",
+)
+MODULES = "volfuse.sys.statx", "volfuse.fs.files", "volfuse.transport.kernel.session", "volfuse.watch.directories"
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

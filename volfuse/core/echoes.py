@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from volfuse.core.feed import ChangeKind, Done, Entry
+from volfuse.core.feed import ChangeKind, Entry
 from volfuse.core.watching import WatchEvent, What, identity_of_key
 
 __all__ = ["SOMEBODY", "Closing", "Echoes", "Writers"]
@@ -34,6 +34,7 @@ and how often the kernel may tell."""
 _Key = tuple[bytes, bytes, int]
 
 _CREATE, _DELETE, _ATTRIB, _MODIFY = int(What.CREATE), int(What.DELETE), int(What.ATTRIB), int(What.MODIFY)
+_NO_DIRECTORY: Final = ~int(What.ISDIR)
 _FROM, _TO, _CLOSE = int(What.MOVED_FROM), int(What.MOVED_TO), int(What.CLOSE_WRITE)
 _EXPECTED: Final = {
     ChangeKind.CREATE: _CREATE,
@@ -75,22 +76,23 @@ class Echoes:
 
     def published(self, entry: Entry) -> None:
         """Expect the events of a change through a view."""
-        done = Done._make(entry)
-        if not done.directory or not done.through.container:
+        _, kind, through, key, path, new_key, new_path = entry[:7]
+        detail = entry[-1]
+        if not key or not through.container:
             return
-        directory, name = identity_of_key(done.directory), _name(done.path)
-        if done.kind is ChangeKind.ATTRIB:
-            for attribute in done.detail.split(b","):
+        directory, name = identity_of_key(key), _name(path)
+        if kind is ChangeKind.ATTRIB:
+            for attribute in detail.split(b","):
                 if attribute in _SET:
-                    self._expect(directory, name, _SET[attribute], done.through, 1)
-        elif done.kind in _EXPECTED:
-            self._expect(directory, name, _EXPECTED[done.kind], done.through, 1)
-        if done.new_path is not None:
-            new_directory, new_name = identity_of_key(done.new_directory), _name(done.new_path)
-            self._expect(new_directory, new_name, _TO, done.through, 1)
-            if done.detail:  # swapped
-                self._expect(new_directory, new_name, _FROM, done.through, 1)
-                self._expect(directory, name, _TO, done.through, 1)
+                    self._expect(directory, name, _SET[attribute], through, 1)
+        elif kind in _EXPECTED:
+            self._expect(directory, name, _EXPECTED[kind], through, 1)
+        if new_path is not None:
+            new_directory, new_name = identity_of_key(new_key), _name(new_path)
+            self._expect(new_directory, new_name, _TO, through, 1)
+            if detail:  # swapped
+                self._expect(new_directory, new_name, _FROM, through, 1)
+                self._expect(directory, name, _TO, through, 1)
 
     def closed(self, closing: Closing) -> None:
         """Expect the events of a file that has been closed."""
@@ -123,16 +125,16 @@ class Echoes:
 
     def author(self, directory: bytes, event: WatchEvent, writers: Writers) -> WatchEvent | None:
         """Return an event with its author; None if it only repeats another."""
-        what = event.what & ~What.ISDIR
+        what = event.what & _NO_DIRECTORY
         if what == _CLOSE:
             return self._closing(directory, event, writers)
         self._ended.pop((directory, event.name), None)
         expectation = self._take((directory, event.name, what))
         if expectation is not None:
-            return event._replace(author=expectation.author)
+            return _by(expectation.author, event)
         if what == _MODIFY:
             closed = self._expected.get((directory, event.name, _CLOSE))
-            return event._replace(author=closed[0].author if closed else _one(writers(directory, event.name)))
+            return _by(closed[0].author if closed else _one(writers(directory, event.name)), event)
         return event
 
     def _closing(self, directory: bytes, event: WatchEvent, writers: Writers) -> WatchEvent | None:
@@ -144,7 +146,7 @@ class Echoes:
         if self._ended.get(place) is author:
             return None
         self._ended[place] = author
-        return event._replace(author=author)
+        return _by(author, event)
 
     def _expect(self, directory: bytes, name: bytes, what: int, author: object, times: int) -> None:
         self._mark += 1
@@ -162,6 +164,11 @@ class Echoes:
             if not queue:
                 del self._expected[key]
         return expectation
+
+
+def _by(author: object | None, event: WatchEvent) -> WatchEvent:
+    name, what, cookie, _, other = event
+    return WatchEvent(name, what, cookie, author, other)
 
 
 def _name(path: bytes) -> bytes:

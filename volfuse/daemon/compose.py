@@ -36,8 +36,6 @@ __all__ = ["TRANSPORTS", "Settings", "compose"]
 
 _log = structlog.get_logger(__name__)
 
-_LEASES_PAUSE_S = 0.004
-"""How late the host's changes may be known while there are many: less often is cheaper."""
 TRANSPORTS = ("auto", "kernel", "fusepy")
 
 
@@ -82,7 +80,7 @@ def compose(settings: Settings) -> Iterator[Engine]:
         stack.callback(store.close)
         table = ViewTable(os.stat(settings.root).st_dev)
         # Leases need not know who did something, and must not wait for who finds that out.
-        leases = stack.enter_context(DirectoryWatcher(pause_s=_LEASES_PAUSE_S))
+        leases = stack.enter_context(DirectoryWatcher(at_once=True))
         transport, binder = _transport(settings, table, leases)
         cgroups = Cgroups.find()
         cgroups.sweep(container.id for container in store.containers())

@@ -36,12 +36,13 @@ class Watch(Protocol):
 class SourceWatcher(Protocol):
     """Watches directories, many and not recursively."""
 
-    def watch(self, directory_fd: int, listener: Listener, what: int = CHANGES) -> Watch:
+    def watch(self, directory_fd: int, listener: Listener, what: int = CHANGES, *, patient: bool = False) -> Watch:
         """Tell `listener` what happens in a directory, wherever it is renamed to.
 
         Args:
             directory_fd: any descriptor of it, O_PATH too; not kept.
             what: bits of `What` that are wanted; others may be told as well, where somebody else wants them.
+            patient: need not be told within a few milliseconds.
 
         Raises:
             Unavailable: it cannot be watched: no more watches, or the watcher has ended.

@@ -12,21 +12,22 @@ cdef class _Watched:
 cdef class _Watch:
     cdef DirectoryWatcher _watcher
     cdef readonly object listener
+    cdef readonly bint patient
     cdef readonly int wd
 
 @cython.final
 cdef class DirectoryWatcher:
     cdef object _attribution
-    cdef double _pause_s
+    cdef bint _at_once
     cdef bytearray _buffer
     cdef object _lock
     cdef dict _watched
+    cdef int _impatient
     cdef int _fd
     cdef int _stop_fd
     cdef object _thread
-    cdef bint _restless
     cdef public object after_batch
     cdef str _ended
 
     cdef list _events(self)
-    cdef _tell(self, list raw)
+    cpdef _tell(self, list raw)

@@ -1,7 +1,7 @@
 """The directory watcher: one inotify instance and one thread for all source directories that anybody watches.
 
-The first event after a pause is told at once. While events keep coming they are read in batches a millisecond apart:
-the thread shares its interpreter with those that serve files, and the kernel merges equal neighbours meanwhile.
+Events are read in batches some milliseconds apart: the thread shares its interpreter with those that serve files, and
+the kernel merges equal neighbours meanwhile. Further apart while all who listen are patient.
 
 Lock order: `_lock` is innermost; listeners are called without it.
 """
@@ -29,7 +29,8 @@ __all__ = ["Attribution", "DirectoryWatcher", "Everybody"]
 _log = logging.getLogger(__name__)
 
 _READ_BYTES: Final = 1 << 16
-_PAUSE_S: Final = 0.003
+_PAUSE_S: Final = 0.004
+_PATIENT_PAUSE_S: Final = 0.01
 _QUIET_MS: Final = 2
 _WRITING: Final = int(What.MODIFY | What.CLOSE_WRITE)
 # An IntFlag's own operators cost as much as all else that is done for an event.
@@ -100,12 +101,13 @@ class _Watched:
 class _Watch:
     """A listener's part of a watched directory."""
 
-    __slots__ = ("_watcher", "listener", "wd")
+    __slots__ = ("_watcher", "listener", "patient", "wd")
 
-    def __init__(self, watcher: DirectoryWatcher, wd: int, listener: Listener) -> None:
+    def __init__(self, watcher: DirectoryWatcher, wd: int, listener: Listener, patient: bool) -> None:
         self._watcher = watcher
         self.wd = wd
         self.listener = listener
+        self.patient = patient
 
     def close(self) -> None:
         """Stop."""
@@ -117,23 +119,23 @@ class DirectoryWatcher:
 
     Args:
         attribution: who did what.
-        pause_s: how long it waits for more while events keep coming.
+        at_once: the first event after a pause is told at once, in the way of its author's next request.
 
     Attributes:
         after_batch: called on the thread after all events that were read at once have been told; with true when
             nothing has come for a moment after something did.
     """
 
-    def __init__(self, attribution: Attribution | None = None, pause_s: float = _PAUSE_S) -> None:
+    def __init__(self, attribution: Attribution | None = None, *, at_once: bool = False) -> None:
         self._attribution = attribution or Everybody()
-        self._pause_s = pause_s
+        self._at_once = at_once
         self._buffer = bytearray(_READ_BYTES)
         self._lock = threading.Lock()
         self._watched: dict[int, _Watched] = {}  # by watch descriptor; guarded by self._lock
+        self._impatient = 0  # listeners that want to hear soon; guarded by self._lock
         self._fd = -1  # guarded by self._lock
         self._stop_fd = -1
         self._thread: threading.Thread | None = None  # guarded by self._lock
-        self._restless = False
         self.after_batch: Callable[[bool], None] = _nothing
         self._ended = ""  # why there will be no more events; guarded by self._lock
 
@@ -141,7 +143,7 @@ class DirectoryWatcher:
         """Return how many directories are watched."""
         return len(self._watched)
 
-    def watch(self, directory_fd: int, listener: Listener, what: int = CHANGES) -> _Watch:
+    def watch(self, directory_fd: int, listener: Listener, what: int = CHANGES, *, patient: bool = False) -> _Watch:
         """See `fs.watching.SourceWatcher`."""
         status = os.stat(directory_fd)
         directory = identity(os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
@@ -155,7 +157,8 @@ class DirectoryWatcher:
                 watched = self._watched[wd] = _Watched(directory)
             if len(self._watched) == 1:
                 self._attribution.listening(True)
-            watch = _Watch(self, wd, listener)
+            watch = _Watch(self, wd, listener, patient)
+            self._impatient += not patient
             watched.listeners = (*watched.listeners, watch)
             return watch
 
@@ -192,6 +195,7 @@ class DirectoryWatcher:
             if watched is None or watch not in watched.listeners:
                 return
             watched.listeners = tuple(other for other in watched.listeners if other is not watch)
+            self._impatient -= not watch.patient
             if not watched.listeners:
                 self._forget(watch.wd)
                 if self._thread is not None:
@@ -199,7 +203,11 @@ class DirectoryWatcher:
 
     def _forget(self, wd: int) -> None:
         """Take a directory out of the table. Called with the lock held."""
-        if self._watched.pop(wd, None) is not None and not self._watched:
+        watched = self._watched.pop(wd, None)
+        if watched is None:
+            return
+        self._impatient -= sum(not watch.patient for watch in watched.listeners)
+        if not self._watched:
             self._attribution.listening(False)
 
     def _run(self) -> None:
@@ -215,25 +223,22 @@ class DirectoryWatcher:
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         poll.register(self._stop_fd, select.POLLIN)
-        while True:
-            if self._restless:
-                # Not woken for each event: that is at once after it, when its author goes on to the next request.
-                time.sleep(self._pause_s)
-            ready = [fd for fd, _ in poll.poll(0 if self._restless else None)]
-            if self._stop_fd in ready:
-                return
-            if not ready:
-                self._restless = False
+        while self._thread is not None:
+            raw = self._events()
+            if raw:
+                mark = self._take(raw, poll)
+                if not poll.poll(0):
+                    self._attribution.settled(mark)
+            else:
                 self.after_batch(True)
-                continue
-            mark = self._read(poll)
-            self._restless = True
-            if not poll.poll(0):
-                self._attribution.settled(mark)
+                poll.poll()
+                if self._at_once:
+                    continue
+            # Not woken for each event: that is at once after it, when its author goes on to the next request.
+            time.sleep(_PAUSE_S if self._impatient else _PATIENT_PAUSE_S)
 
-    def _read(self, poll: select.poll) -> int:
-        """Read what there is, and tell it; return the attribution's number."""
-        raw = self._events()
+    def _take(self, raw: list[_Raw], poll: select.poll) -> int:
+        """Tell what has been read; return the attribution's number."""
         while any(mask & _MOVED_FROM for _, mask, _, _ in raw[-_LATE:]) and not _all_arrive(raw):
             # The other half of a rename is queued at once after this one, but perhaps not yet.
             if not any(fd == self._fd for fd, _ in poll.poll(_QUIET_MS)):

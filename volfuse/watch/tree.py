@@ -162,7 +162,7 @@ class SourceTree:
         self._left -= 1
         if self._left < 0:
             raise Unavailable("it has too many directories")
-        directory.watch = self._watcher.watch(fd, directory, CHANGES)
+        directory.watch = self._watcher.watch(fd, directory, CHANGES, patient=True)
 
     def _walk(self, places: list[tuple[_Directory, bytes]], *, tell: bool) -> None:
         """Watch directories and all below, and tell of what is found in them if they are new."""
@@ -225,14 +225,17 @@ class SourceTree:
             if event.author is None:
                 self._written.setdefault((directory, event.name), time.time_ns())
             return
-        self._tell_written((directory, event.name))
+        if self._written:
+            self._tell_written((directory, event.name))
+        if event.author is not None and what in (_CLOSE, _ATTRIB):
+            return
         if what == _CREATE:
             self._created(directory, event, is_directory)
         elif what == _DELETE:
             directory.found.discard(event.name)
             self._removed(directory.children.pop(event.name, None) if is_directory else None)
-            kind = ChangeKind.RMDIR if is_directory else ChangeKind.DELETE
-            self._tell(kind, directory.path(event.name), event.author)
+            if event.author is None:
+                self._tell(ChangeKind.RMDIR if is_directory else ChangeKind.DELETE, directory.path(event.name), None)
         elif what == _FROM:
             below = directory.children.pop(event.name, None) if is_directory else None
             directory.found.discard(event.name)
@@ -292,9 +295,9 @@ class SourceTree:
     # Records.
 
     def _tell_made(self, directory: _Directory, name: bytes, is_directory: bool, author: object | None) -> None:
-        path = directory.path(name)
         if author is not None:
             return
+        path = directory.path(name)
         kind = ChangeKind.MKDIR if is_directory else ChangeKind.CREATE
         status = None if is_directory else self._status(path)
         if status is not None and stat.S_ISLNK(status.st_mode):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from volfuse.core.watching import What
 
@@ -64,6 +64,7 @@ class Step(NamedTuple):
     file: int = 0
 
 
+_ISDIR: Final = int(What.ISDIR)
 _STEPS = {
     int(What.CREATE): Do.MAKE,
     int(What.DELETE): Do.REMOVE,
@@ -85,8 +86,8 @@ _SEQUENCES = frozenset({Do.MAKE, Do.REMOVE, Do.MOVE, Do.LEAVE, Do.ARRIVE})
 
 def step_of(node: int, name: bytes, what: int, file: int = 0) -> Step | None:
     """Return the step for an event of a directory, renames within it apart; None if nothing is to be done."""
-    kind = what & ~What.ISDIR
-    is_directory = what & What.ISDIR != 0
+    kind = what & ~_ISDIR
+    is_directory = what & _ISDIR != 0
     if not name:
         return Step(Do.ITSELF, node, b"", True) if kind == What.ATTRIB else None
     do = _STEPS.get(kind)

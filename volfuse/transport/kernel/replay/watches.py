@@ -2,7 +2,7 @@
 
 The kernel tells nobody that a watch was set. But who sets one has looked a name up or opened something just before, so
 the thread ids of such requests say whom to look at, soon after and then more rarely. Whoever needed to ask for nothing
-is found by going through all processes, over and over, a little at each tick.
+is found by going through all processes every few seconds, a little at each tick.
 
 A line of fdinfo says the watch's file system, its mask, and in `f_handle` the node id: so it is known which directory
 of which view is meant. Source: fs/notify/fdinfo.c, inotify_fdinfo; fs/fuse/export.c, fuse_encode_fh.
@@ -30,6 +30,8 @@ _LIST_S: Final = 0.1
 _LOOK_S: Final = 0.0004
 _SCAN_S: Final = 0.0002
 """Time that one tick may take to look at those who have asked for something, and for going through all."""
+_ROUND_S: Final = 5.0
+"""How often a round through all processes begins; one takes tens of milliseconds of a processor."""
 _FEW: Final = 32
 
 
@@ -67,7 +69,7 @@ class Watchers:
         self._proc = proc
         self._processes: dict[int, _Process] = {}
         self._round: Iterator[None] = iter(())
-        self._round_began_s = 0.0
+        self._round_began_s = -_ROUND_S
         self._whole_s = 0.0  # when the last round that is finished began
         self._watches: dict[int, int] = {}
 
@@ -94,8 +96,9 @@ class Watchers:
         while time.perf_counter() < end_s:
             if next(self._round, self) is self:
                 self._whole_s = self._round_began_s
-                self._round_began_s = now_s
-                self._round = self._go_round(now_s)
+                if now_s - self._round_began_s >= _ROUND_S:
+                    self._round_began_s = now_s
+                    self._round = self._go_round(now_s)
                 break
 
     def rested(self, since_s: float) -> bool:
