@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 
 from volfuse.api.decode import boolean, integer, timestamp_ns
 from volfuse.api.events import wake
@@ -17,7 +17,7 @@ from volfuse.api.replies import start_stream
 from volfuse.api.route import Route
 from volfuse.api.workers import Workers
 from volfuse.core.feed import Change, Cursor, Gap, Selection, encode_change, encode_gap
-from volfuse.engine.changefeed import ChangeFeed
+from volfuse.engine.changefeed import LINGER_S, ChangeFeed
 from volfuse.engine.containers import Containers
 from volfuse.engine.views import Views
 from volfuse.engine.volumes import Volumes
@@ -30,8 +30,12 @@ CURSOR: Final = "Volfuse-Cursor"
 
 _EVENT_STREAM: Final = "text/event-stream"
 _LINES: Final = "application/x-ndjson"
-_AT_ONCE: Final = 128
+_AT_ONCE: Final = 64
 """Changes that are encoded without letting anybody else go on."""
+_PAUSE_S: Final = 0.001
+"""Between two looks at the feed while changes come."""
+_BEHIND_BYTES: Final = 1 << 16
+"""What may wait for a client before it is taken for slow."""
 _BEAT_S: Final = 15.0
 """How often a quiet stream of events shows that it is alive (proxies and browsers give up on silent ones)."""
 
@@ -70,21 +74,26 @@ class FeedRoutes:
     async def _begin(self, request: web.Request, wanted: Selection, cursor: Cursor, *, events: bool) -> _Stream:
         content_type = _EVENT_STREAM if events else _LINES
         response = await start_stream(request, content_type=content_type, headers={CURSOR: str(cursor)})
-        return _Stream(response, self._feed, wanted, cursor, _event if events else _line)
+        return _Stream(request, response, self._feed, wanted, cursor, _event if events else _line)
 
     async def _follow(
         self, request: web.Request, wanted: Selection, cursor: Cursor, *, events: bool
     ) -> web.StreamResponse:
         """Send what comes. The head is sent when the host's changes are heard too."""
-        news = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        reading = self._feed.reading(lambda: wake(loop, news), wanted)
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        news.set()
+        # While it is set nobody is woken: the stream looks by itself whether something has come.
+        reading = self._feed.reading(lambda: None if news.is_set() else wake(loop, news), wanted)
         await self._workers.call(reading.__enter__)
         try:
             stream = await self._begin(request, wanted, cursor, events=events)
             while not self._feed.ended:
-                news.clear()
+                news.set()
                 await stream.drain()
+                await stream.keep_up()
+                news.clear()
+                if stream.goes_on:
+                    continue
                 try:
                     async with asyncio.timeout(_BEAT_S if events else None):
                         await news.wait()
@@ -132,6 +141,7 @@ class _Stream:
 
     def __init__(
         self,
+        request: web.Request,
         response: web.StreamResponse,
         feed: ChangeFeed,
         wanted: Selection,
@@ -139,10 +149,16 @@ class _Stream:
         form: Callable[[bytes, str, str], bytes],
     ) -> None:
         self.response = response
+        self._request = request
         self._feed = feed
         self._wanted = wanted
         self._cursor = cursor
         self._form = form
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may be something to write, or the feed is at its end."""
+        return self._feed.ended or self._feed.goes_on(self._cursor)
 
     async def drain(self, end: Cursor | None = None) -> None:
         """Write what there is, up to a place."""
@@ -152,9 +168,60 @@ class _Stream:
             self._cursor = cursor
             if text:
                 await self.response.write(text)
-            if not changes or (end is not None and cursor.sequence >= end.sequence):
+            if len(changes) < _AT_ONCE or (end is not None and cursor.sequence >= end.sequence):
                 return
             await asyncio.sleep(0)
+
+    async def keep_up(self) -> None:
+        """Write what comes, until nothing has come for a while, or the client does not keep up.
+
+        Time is what goes by here, and no task or thread is woken: that takes several times as long as all else that is
+        done for a change, and in the way of who serves requests.
+        """
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        until_s = loop.time() + 2 * LINGER_S
+
+        def look() -> None:
+            nonlocal until_s
+            if over.done():
+                return
+            try:
+                came, is_behind = self._write_new(), self._is_behind
+            except Exception as exc:  # noqa: BLE001 (it is for who awaits)
+                over.set_exception(exc)
+                return
+            now_s = loop.time()
+            if came:
+                until_s = now_s + 2 * LINGER_S
+            if self._feed.ended or is_behind or now_s > until_s:
+                over.set_result(None)
+            else:
+                loop.call_later(_PAUSE_S if came else 2 * _PAUSE_S, look)
+
+        loop.call_later(_PAUSE_S, look)
+        await over
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ClientConnectionResetError("the client went away")
+        return transport
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._transport.get_write_buffer_size() > _BEHIND_BYTES
+
+    def _write_new(self) -> bool:
+        """Write some of what is new, as a chunk of the body; say whether there was anything."""
+        transport, begin = self._transport, self._cursor
+        if not self.goes_on:
+            return False
+        gap, changes, self._cursor = self._feed.after(begin, _AT_ONCE)
+        if text := self._text(gap, changes, self._cursor):
+            transport.write(b"%x\r\n%b\r\n" % (len(text), text))
+        return self._cursor != begin
 
     def _text(self, gap: Gap | None, changes: Iterable[Change], cursor: Cursor) -> bytes:
         parts = []

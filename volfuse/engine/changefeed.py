@@ -1,7 +1,8 @@
 """The change feed as it runs: takes what transports log, numbers it, and tells those who read.
 
-One thread takes from the log. While nobody reads it does so a few times a second, so that a change costs its request
-an append and no more; while somebody does, at once, though not more often than every millisecond.
+While nobody reads, a thread takes from the log a few times a second, so that a change costs its request an append and
+no more. While somebody does, it only wakes who reads, after a pause: as long as changes come, readers look for
+themselves, since each thread that is woken takes the interpreter from those who serve requests.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from volfuse.engine.ports import HostListener
 from volfuse.fs.view import View
 from volfuse.fs.viewtable import ViewTable
 
-__all__ = ["KEPT", "ChangeFeed"]
+__all__ = ["KEPT", "LINGER_S", "ChangeFeed"]
 
 _log = logging.getLogger(__name__)
 
 KEPT: Final = 1 << 16
 """Changes that are kept: some 25 MB when their paths are of usual length."""
-_READ_S: Final = 0.001
 _UNREAD_S: Final = 0.1
-_LINGER_S: Final = 0.05
+LINGER_S: Final = 0.05
+"""How long after the last change readers may be woken late."""
 _GONE: Final = 4096
 """Names of removed containers that are remembered."""
 
@@ -77,6 +78,10 @@ class ChangeFeed:
         with self.lock:
             return self._ring.after(cursor, limit)
 
+    def goes_on(self, cursor: Cursor) -> bool:
+        """Say whether there may be something after a place; costs next to nothing."""
+        return bool(self._log) or cursor != self._ring.end
+
     def since(self, time_ns: int) -> Cursor:
         """See `core.feed.Ring.since`."""
         self.catch_up()
@@ -98,7 +103,10 @@ class ChangeFeed:
 
     @contextmanager
     def reading(self, wake: Callable[[], None], wanted: Selection | None = None) -> Iterator[None]:
-        """Call `wake` after something has come, during the block: on the feed's thread, so it must be quick.
+        """Call `wake` after something has come, during the block: on any thread, so it must be quick.
+
+        In the beginning, and where changes have been taken lately, it may come late, by `LINGER_S`: a reader who wants
+        to know at once looks for itself that long.
 
         Args:
             wanted: hear of the host's changes there too. Entering the block then waits a moment until that is so.
@@ -210,14 +218,17 @@ class ChangeFeed:
 
     def _run(self) -> None:
         while not self.ended:
-            # Whoever is woken by a change is so when its author goes on to the next request, and in its way. So what is
-            # read is taken a moment later; and while there is much, without being woken at all.
-            if not self._wakes or time.monotonic() - self._taken_s > _LINGER_S:
-                self._log.wait()
-            if self._wakes and not self.ended:
-                time.sleep(_READ_S)
+            if self._wakes and time.monotonic() - self._taken_s < LINGER_S:
+                self._hurry.wait(LINGER_S / 2)
+                self._hurry.clear()
+                continue
+            self._log.wait()
             try:
-                self.catch_up()
+                if self._wakes:
+                    self._taken_s = time.monotonic()
+                    self._tell()
+                else:
+                    self.catch_up()
             except Exception:  # noqa: BLE001 (the thread's edge)
                 _log.exception("the change feed failed")
             self._hurry.clear()

@@ -37,6 +37,10 @@ class ChangeLog:
         self.heard = False
         self._wake = threading.Event()
 
+    def __len__(self) -> int:
+        """Return how many have not been taken."""
+        return len(self._entries)
+
     def take(self) -> list[Entry]:
         """Take all there is. For one thread at a time."""
         popleft = self._entries.popleft

@@ -134,3 +134,28 @@ def test_a_browser_goes_on_where_it_was(tmp_path, engine, feed):
     feed.add([entry(b"a"), entry(b"b")])
     text = ask(tmp_path, engine, None, **{"Accept": "text/event-stream", "Last-Event-ID": "run-1"})[2]
     assert [line for line in text.splitlines() if line.startswith("id:")] == ["id: run-2"]
+
+
+def test_a_client_that_does_not_read_is_told_what_it_has_missed(tmp_path, engine, feed):
+    """What waits for a client is bounded, and nobody else waits for it; it goes on where it can."""
+    name, count = b"x" * 1000, 4000
+
+    async def follow():
+        async with serving(tmp_path, engine) as session, session.get(PATH, params={"follow": "1"}) as reply:
+            for number in range(count):
+                feed.add([entry(b"%d-" % number + name)])
+                await asyncio.sleep(0)
+            feed.add([entry(b"end")])
+            numbers, missed = [], 0
+            while True:
+                change = json.loads(await asyncio.wait_for(reply.content.readline(), 20))
+                missed += change.get("Missed", 0)
+                if change.get("Path") == "end":
+                    return numbers, missed
+                if "Path" in change:
+                    numbers.append(int(change["Path"].partition("-")[0]))
+
+    numbers, missed = asyncio.run(follow())
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + missed == count
+    assert missed > 0
