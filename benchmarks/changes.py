@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.containers import create, import_empty
@@ -21,7 +20,12 @@ from benchmarks.rounds import Measure, calibrated, in_turn
 from volfuse.cli.client import Client
 from volfuse.core.feed import ChangeKind, Through
 from volfuse.fs.changelog import ChangeLog
+from volfuse.fs.descriptors import Caller
+from volfuse.fs.source import MissingSource
+from volfuse.fs.view import Mount
 from volfuse.testing import DaemonProcess
+from volfuse.transport.kernel.mounts import MountState
+from volfuse.transport.kernel.nodes import Directory, DirectoryNode
 from volfuse.transport.kernel.publishing import Publisher
 
 __all__ = [
@@ -177,12 +181,11 @@ def _create_unlink(directory: Path, slice_s: float, rate: int) -> Measure:
 def _publication_s() -> float:
     """Return how long it takes to publish a change that nobody reads."""
     log = ChangeLog()
-    publisher: Any = Publisher(log)
-    through = Through("id", "one", b"/v")
-    mount = SimpleNamespace(through=through, private=False)
-    directory = SimpleNamespace(parent=None, name=b"", key=b"k" * 24)
-    mount.root = directory
-    node, asker = SimpleNamespace(mount=mount, directory=directory, parent=None), SimpleNamespace(uid=0, gid=0, pid=1)
+    publisher = Publisher(log)
+    shown = Mount(b"v", MissingSource(b"/v", OSError()), through=Through("id", "one", b"/v"))
+    mount = MountState(shown, file_system=0)
+    mount.root = Directory(b"k" * 24, None, b"")
+    node, asker = DirectoryNode(1, None, mount, mount.root, None, None), Caller(0, 0, 1)
     count, best = 20_000, float("inf")
     for _ in range(5):
         begin = time.perf_counter()
