@@ -38,6 +38,8 @@ _CHANGES = _WRITES | os.O_TRUNC
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.EISDIR})
 _NOFLUSH = int(FOPEN.NOFLUSH)
 """No request at close(2). What is open for reading has nothing to report then, and of locks only a read lock."""
+_ALL_FLAGS = 0x7FFFFFFF
+"""Flags are an int in open(2); only a broken request has the sign bit."""
 _O_TMPFILE = getattr(os, "O_TMPFILE", 0o20200000)
 
 
@@ -62,7 +64,7 @@ class Files:
 
     def open(self, reader: Reader) -> bytes:
         """Open a file in the source with the caller's own flags: that checks the right to write and copies it up."""
-        flags = u32(reader.buffer, HEADER_SIZE)
+        flags = u32(reader.buffer, HEADER_SIZE) & _ALL_FLAGS
         node = self._server.nodes.file(reader.nodeid)
         self._server.feed.asked.add(reader.pid)
         handle = None if flags & _CHANGES else self._handles.share(node, flags)
@@ -83,6 +85,7 @@ class Files:
     def create(self, reader: Reader) -> bytes:
         """Create and open a file that belongs to the caller."""
         flags, mode, umask, _ = _CREATE_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        flags &= _ALL_FLAGS
         name = reader.name(HEADER_SIZE + _CREATE_IN.size)
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
@@ -107,6 +110,7 @@ class Files:
     def tmpfile(self, reader: Reader) -> bytes:
         """Create and open a file without a name."""
         flags, mode, umask, _ = _CREATE_IN.unpack_from(reader.buffer, HEADER_SIZE)
+        flags &= _ALL_FLAGS
         server = self._server
         parent = server.nodes.directory_node(reader.nodeid)
         parent.mount.mount.check_writable()
