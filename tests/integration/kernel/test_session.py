@@ -198,3 +198,22 @@ def test_a_walk_of_many_files_needs_few_descriptors_and_little_memory(sides: Sid
 def resident_bytes(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE")
+
+
+def test_a_view_that_is_gone_leaves_no_descriptor(sides: Sides, base: Path) -> None:
+    server = sides.server
+    before = server.ask("counts")["descriptors"]
+    for number in range(5):
+        root = base / f"gone-{number}"
+        root.mkdir()
+        view = server.attach(
+            f"gone-{number}",
+            {"destination": "", "source": str(root), "private": True, "tag": 10 + number},
+            {"destination": "vol", "source": str(base / "vol")},
+        )
+        subprocess.run(["ls", "-lR", view], check=True, stdout=subprocess.DEVNULL)
+        server.ask("detach", f"gone-{number}")
+    deadline = time.monotonic() + 10
+    while server.ask("counts")["descriptors"] > before:  # the kernel forgets a moment later
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -40,6 +40,7 @@ class Elsewhere:
             return
         if now is None:
             server.views.drop(before)
+            server.feed.forget_views()
         # Dropping a name unmounts what is mounted below it, which a renamed container still needs.
         server.session.notify(inval_entry(ROOT_ID, name, 0 if now is None else FUSE_EXPIRE_ONLY))
 

@@ -38,6 +38,12 @@ class Publisher:
         self.looked: dict[int, DirectoryNode] = {}
         self.asked: set[int] = set()
 
+    def forget_views(self) -> None:
+        """Let go of the directories of views that are no longer shown: they keep their sources open."""
+        for thread, node in list(self.looked.items()):
+            if node.mount.gone:
+                self.looked.pop(thread, None)
+
     # The next two are the most frequent, and each in one piece: a call costs as much as half of all that they do.
 
     def entry(self, asker: Asker, kind: ChangeKind, parent: DirectoryNode, name: bytes, detail: bytes = b"") -> None:

@@ -40,7 +40,8 @@ class Lookups:
         parent = server.nodes.directory_node(reader.nodeid)
         name = reader.name(HEADER_SIZE)
         feed = server.feed
-        feed.looked[reader.pid] = parent
+        if not parent.mount.private:
+            feed.looked[reader.pid] = parent
         feed.asked.add(reader.pid)
         if len(feed.looked) > _LOOKED:
             feed.looked.clear()
