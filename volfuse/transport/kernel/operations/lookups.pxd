@@ -14,6 +14,6 @@ cdef class Lookups:
     cdef Server _server
 
     cpdef bytes lookup(self, Reader reader)
-    cdef bytes _leased(self, Reader reader, DirectoryNode parent, Directory directory, bytes name, object holder)
+    cdef long long _version(self, Reader reader, DirectoryNode parent, Directory directory, bytes name, object holder)
     cdef _make_way(self, Reader reader, DirectoryNode parent)
     cpdef object forget(self, Reader reader)

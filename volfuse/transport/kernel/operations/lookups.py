@@ -45,20 +45,21 @@ class Lookups:
         feed.asked.add(reader.pid)
         if len(feed.looked) > _LOOKED:
             feed.looked.clear()
+        if len(feed.asked) > _LOOKED:
             feed.asked.clear()
         directory = parent.directory
         if parent.own is None and directory is not None:
             # Most requests of all are this: no exception for a name that is not there.
             holder = server.directories.of(parent, reader.statx)
-            if parent.mount.leases:
-                return self._leased(reader, parent, directory, name, holder)
+            version = self._version(reader, parent, directory, name, holder) if parent.mount.leases else -1
             number = reader.statx.find(holder.fd, name)
             if number == 0 and server.misses.late:
                 number = server.misses.hold(reader.pid, parent.mount, holder.fd, name, reader.statx)
             if number == 0:
                 if server.session.replayer and reader.statx.is_directory:
                     self._make_way(reader, parent)
-                return reply(reader.unique, server.entry(parent, directory, name, reader.statx))
+                entry = server.entry(parent, directory, name, reader.statx, False, version, reader)
+                return reply(reader.unique, entry)
             absent = number == ENOENT and parent.mount.private
             return reply(reader.unique, _ABSENT) if absent else error(reader.unique, number)
         try:
@@ -68,22 +69,17 @@ class Lookups:
                 return reply(reader.unique, _ABSENT)
             raise
 
-    def _leased(
+    def _version(
         self, reader: Reader, parent: DirectoryNode, directory: Directory, name: bytes, holder: Fd | RootFd
-    ) -> bytes:
-        """Answer where names are granted; but not to a thread that cannot be seen go on."""
+    ) -> int:
+        """Return by what a name is granted, once its expiries are done if a thread told to try again looks it up.
+
+        Nothing is granted to a thread that cannot be seen go on.
+        """
         server = self._server
         if reader.pid in server.leasing.told:
             server.leasing.look(reader, directory, parent.id, name)
-        version = server.version(parent, directory, holder) if reader.pid else -1
-        number = reader.statx.find(holder.fd, name)
-        if number == 0 and server.misses.late:
-            number = server.misses.hold(reader.pid, parent.mount, holder.fd, name, reader.statx)
-        if number:
-            return error(reader.unique, number)
-        if server.session.replayer and reader.statx.is_directory:
-            self._make_way(reader, parent)
-        return reply(reader.unique, server.entry(parent, directory, name, reader.statx, False, version, reader))
+        return server.version(parent, directory, holder) if reader.pid else -1
 
     def _make_way(self, reader: Reader, parent: DirectoryNode) -> None:
         """Have nothing replayed while the kernel moves a directory that it has at another place in this view.
