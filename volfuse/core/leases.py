@@ -268,10 +268,6 @@ class Leases:
             for node in nodes:
                 self._expire((directory, node, name))
 
-    def directories(self) -> list[Hashable]:
-        """Return the directories in which names are granted."""
-        return self._grants.directories()
-
     # For who sends.
 
     def take(self) -> list[Name]:

@@ -51,5 +51,5 @@ cdef class Leasing:
     cpdef drop_file(self, File file)
     cdef bint _has_changed(self, _Listener listener)
     cdef bytes _key_at(self, _Listener listener, bytes name)
-    cdef list _dispatch(self)
+    cdef _dispatch(self)
     cdef _go(self, object ready)

@@ -16,7 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from volfuse.core.leases import FIRST_NS, Change, Leases, Name, Verdict
@@ -178,12 +178,12 @@ class Leasing:
             reader: whose look-up is to be answered so; None for other requests, during which the kernel has the
                 directory locked.
         """
+        if reader is not None and len(self.looked) >= _LOOKED:
+            self._until_taken()  # who is forgotten must have gone on: see there
         with self._lock:
             if not self._leases.grant(directory, node, name, key, version, _now_ns()):
                 return False
             if reader is not None:
-                if len(self.looked) >= _LOOKED:
-                    self.looked.clear()
                 self.looked[reader.pid] = _Looked(reader, reader.unique)
             self._dispatch()
         return True
@@ -434,22 +434,21 @@ class Leasing:
 
     # Expiring.
 
-    def _dispatch(self) -> list[Future[None]]:
+    def _dispatch(self) -> None:
         """Send what is to be sent, let go on who may. Called with the lock held."""
         for change in self._leases.take_back():
             self._waiting.pop(change).end(go=False)
-        if not self._leases.unsent:
-            return []
-        return [self._start(self._expire, gone) for gone in self._leases.take()]
+        if self._leases.unsent:
+            for gone in self._leases.take():
+                self._start(self._expire, gone)
 
-    def _start(self, do: Callable[..., None], *arguments: object) -> Future[None]:
+    def _start(self, do: Callable[..., None], *arguments: object) -> None:
         """Do something on another thread, nothing after `close`."""
         try:
-            return self._threads.submit(_logged, do, *arguments)
+            self._threads.submit(_logged, do, *arguments)
         except RuntimeError:
             if not self._closed:
                 raise
-            return Future()
 
     def _go(self, ready: Sequence[Change]) -> None:
         """Let changes be done. Called with the lock held."""
