@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-__all__ = ["ROOT", "compiled_environ", "needs"]
+__all__ = ["ROOT", "compiled_environ", "eventually", "needs"]
+
+_DEADLINE_S = 10.0
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,6 +23,13 @@ def needs(condition: bool, reason: str) -> None:
     if os.environ.get("VOLFUSE_REQUIRE_ALL") == "1":
         pytest.fail(f"required by VOLFUSE_REQUIRE_ALL: {reason}")
     pytest.skip(reason)
+
+
+def eventually(holds: Callable[[], bool], deadline_s: float = _DEADLINE_S) -> None:
+    """Ask until something holds that comes by itself."""
+    deadline = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < deadline, "it has not come"
 
 
 def compiled_environ() -> dict[str, str]:

@@ -6,30 +6,20 @@ import ctypes
 import mmap
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.targets import LEASED, Server
 from tests.integration.kernel.conftest import Leased
-from tests.support import needs
+from tests.support import eventually, needs
 
-DEADLINE_S = 10.0
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mmap.restype = ctypes.c_void_p
 LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 ROUNDS = 200
 DIRECTORIES = 400
 """More than the daemon keeps open."""
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait for what the host did to be seen."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it is not seen"
 
 
 def size(path: Path) -> int:
